@@ -1,0 +1,59 @@
+/** A key of a stream: identified by value, so that `1` and `'1'` differ and `-0` equals `0`. */
+export type Key = string | number | bigint | boolean | Date | readonly Key[]
+
+/** One key's value in a table. */
+export interface KeyedEntry<V> {
+  readonly key: unknown
+  readonly value: V
+}
+
+/** State and timers of the current key. The task sets the key before each record and before each timer. */
+export interface KeyedContext {
+  /** The key of the record or timer being handled. */
+  readonly key: unknown
+  /** One value for each key. Asking twice for a name gives the same table. */
+  table<V>(name: string): KeyedTable<V>
+  /** One value for each window and key. */
+  panes<V>(name: string): PaneTable<V>
+  /** Event-time and processing-time timers of this operator. */
+  timers(): KeyedTimers
+}
+
+/** A value for each key; every call speaks of the current key. */
+export interface KeyedTable<V> {
+  get(): V | undefined
+  set(value: V): void
+  delete(): void
+}
+
+/**
+ * A value for each (window, key), kept window by window, so that firing walks one map and dropping forgets it at once.
+ * A window is named by its start in milliseconds.
+ */
+export interface PaneTable<V> {
+  /** The current key's value in a window. */
+  get(window: number): V | undefined
+  set(window: number, value: V): void
+  /** The windows that hold anything, in no particular order. */
+  windows(): Iterable<number>
+  /** All keys of a window. The iterator stays valid while the window is not written to. */
+  entries(window: number): IterableIterator<KeyedEntry<V>>
+  /** Forgets a window. */
+  drop(window: number): void
+}
+
+/** Timers are identified by (time, key) within their kind: setting one twice is one timer, deleting a missing one does nothing. */
+export interface KeyedTimers {
+  setEventTime(time: number): void
+  deleteEventTime(time: number): void
+  setProcessingTime(time: number): void
+  deleteProcessingTime(time: number): void
+  /**
+   * Fires due event-time timers in the order of (time, key group, insertion); each runs with its key set. False: `proceed` said stop.
+   * A timer that is set while firing and is already due fires in the same call.
+   */
+  fireEventTime(watermark: number, fire: (time: number) => void, proceed: () => boolean): boolean
+  fireProcessingTime(nowMs: number, fire: (time: number) => void, proceed: () => boolean): boolean
+  /** The earliest processing-time timer, `Infinity` when there is none. */
+  nextProcessingTime(): number
+}

@@ -1,0 +1,75 @@
+import type { SluiceError } from './errors.ts'
+import type { KeyedContext } from './keyed-state.ts'
+import type { Clock } from './time.ts'
+
+/**
+ * Whatever takes records: an operator, or an output that carries them to another task.
+ * A call returns when the record has been taken in full; it never waits.
+ */
+export interface Receiver<T = unknown> {
+  onRecord(value: T): void
+}
+
+/**
+ * The timestamp of the record that is on its way down a chain. It lives beside the record and not in it, so that no operator
+ * allocates to pass it on. Who changes it for its receivers puts the old value back before returning.
+ */
+export interface RecordCell {
+  /** Event time in milliseconds since 1970, `NaN` when the record has none. */
+  timestamp: number
+}
+
+/** What an operator is given when it is made. */
+export interface OperatorContext {
+  readonly operator: string
+  readonly subtask: number
+  readonly parallelism: number
+  readonly clock: Clock
+  /** The timestamp of the current record. */
+  readonly cell: RecordCell
+  /** Takes the operator's results. */
+  readonly output: Receiver
+  /** Takes the results for a side output; a tag that nobody reads is dropped. */
+  side(tag: string): Receiver
+  /** State and timers by key; only behind `keyBy`. */
+  readonly keyed: KeyedContext | undefined
+  /** The operator's current watermark: no record at or before it is still expected. */
+  readonly watermark: number
+  /** For operators that make watermarks: sends one to everything downstream. Smaller or equal ones are ignored. */
+  emitWatermark(watermark: number): void
+  /**
+   * False when an output is full. An operator that emits many records at once (a window, a timer) stops then and returns `false` from
+   * its hook; the task calls again when there is room.
+   */
+  readonly hasRoom: boolean
+  /** Wraps what a user's function threw, with the operator's id and subtask. A `SluiceError` keeps its code. */
+  failure(error: unknown): SluiceError
+}
+
+/**
+ * One parallel copy of an operator. All calls come from one thread, one after the other, and none may wait for anything.
+ *
+ * Life: made -> `restore` (when a checkpoint holds something for it) -> `open` -> records and hooks -> `close`.
+ *
+ * Order between hooks: `onRecord` for the records of a batch, `onBatchEnd` after the batch, `onWatermark` when the merged watermark of
+ * the inputs has risen (all earlier records have been seen by then), `onEndOfInput` once, after the last watermark. `snapshot` runs
+ * between two of them, never inside one: a record is atomic.
+ */
+export interface Operator<In = unknown> extends Receiver<In> {
+  /** True when the operator makes its own watermarks: those of its inputs are then not passed on, except the last one. */
+  readonly makesWatermarks?: boolean
+  open?(): void
+  onBatchEnd?(): void
+  /** Fires what is due. False: the outputs are full, call again with the same watermark. Passed downstream only after true. */
+  onWatermark?(watermark: number): boolean
+  /** The next instant (clock time) at which `onProcessingTime` wants to run; `Infinity` for never. Asked after every step. */
+  nextProcessingTime?(): number
+  /** Fires what is due by the clock. False: the outputs are full, call again. */
+  onProcessingTime?(nowMs: number): boolean
+  onEndOfInput?(): void
+  /** The part of the operator's state that does not belong to a key, as plain data; `undefined` for none. */
+  snapshot?(): unknown
+  /** What `snapshot` returned: one value when the parallelism is as before, else the values of all former subtasks. */
+  restore?(states: readonly unknown[]): void
+  close?(): void
+}
