@@ -45,7 +45,6 @@ const CODES = {
   SOURCE_FAILED: { restart: true },
   WORKER_LOST: { restart: true },
   JOB_STOPPED: { restart: false },
-  RESTARTS_EXHAUSTED: { restart: false },
 } as const
 
 /** The code of a `SluiceError`; stable between versions. */

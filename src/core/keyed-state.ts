@@ -22,6 +22,8 @@ export interface KeyedContext {
 /** A value for each key; every call speaks of the current key. */
 export interface KeyedTable<V> {
   get(): V | undefined
+  /** Tells a value of `undefined` from none. */
+  has(): boolean
   set(value: V): void
   delete(): void
 }
@@ -33,6 +35,7 @@ export interface KeyedTable<V> {
 export interface PaneTable<V> {
   /** The current key's value in a window. */
   get(window: number): V | undefined
+  has(window: number): boolean
   set(window: number, value: V): void
   /** The windows that hold anything, in no particular order. */
   windows(): Iterable<number>

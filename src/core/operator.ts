@@ -21,7 +21,7 @@ export interface RecordCell {
 
 /** What an operator is given when it is made. */
 export interface OperatorContext {
-  readonly operator: string
+  readonly operatorId: string
   readonly subtask: number
   readonly parallelism: number
   readonly clock: Clock
@@ -42,6 +42,8 @@ export interface OperatorContext {
    * its hook; the task calls again when there is room.
    */
   readonly hasRoom: boolean
+  /** Counts a record that came too late. */
+  late(): void
   /** Wraps what a user's function threw, with the operator's id and subtask. A `SluiceError` keeps its code. */
   failure(error: unknown): SluiceError
 }
@@ -52,8 +54,8 @@ export interface OperatorContext {
  * Life: made -> `restore` (when a checkpoint holds something for it) -> `open` -> records and hooks -> `close`.
  *
  * Order between hooks: `onRecord` for the records of a batch, `onBatchEnd` after the batch, `onWatermark` when the merged watermark of
- * the inputs has risen (all earlier records have been seen by then), `onEndOfInput` once, after the last watermark. `snapshot` runs
- * between two of them, never inside one: a record is atomic.
+ * the inputs has risen (all earlier records have been seen by then); at the end of the input it rises to infinity. `snapshot` runs between
+ * two of them, never inside one: a record is atomic.
  */
 export interface Operator<In = unknown> extends Receiver<In> {
   /** True when the operator makes its own watermarks: those of its inputs are then not passed on, except the last one. */
@@ -66,7 +68,6 @@ export interface Operator<In = unknown> extends Receiver<In> {
   nextProcessingTime?(): number
   /** Fires what is due by the clock. False: the outputs are full, call again. */
   onProcessingTime?(nowMs: number): boolean
-  onEndOfInput?(): void
   /** The part of the operator's state that does not belong to a key, as plain data; `undefined` for none. */
   snapshot?(): unknown
   /** What `snapshot` returned: one value when the parallelism is as before, else the values of all former subtasks. */

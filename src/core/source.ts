@@ -19,7 +19,11 @@ export interface Source<T, Split = unknown, Position = unknown> {
   /** All splits of the input, in the order in which they should be read. */
   enumerate(context: EnumerateContext): readonly Split[] | Promise<readonly Split[]>
   /** Begins to read a split at `position`, or at its start when there is none. */
-  open(split: Split, position: Position | undefined, context: SourceContext): SplitReader<T, Position> | Promise<SplitReader<T, Position>>
+  open(
+    split: Split,
+    position: Position | undefined,
+    context: SourceContext,
+  ): SplitReader<T, Position> | Promise<SplitReader<T, Position>>
 }
 
 /** What `enumerate` may know. */

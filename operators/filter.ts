@@ -1,0 +1,30 @@
+import type { Operator, OperatorContext } from '../src/core/operator.ts'
+import type { RecordContext } from './record-context.ts'
+import { CurrentRecord } from './record-context.ts'
+
+/**
+ * Only the records that a predicate accepts. A type guard narrows the type of the stream.
+ *
+ * ```ts
+ * stream.filter((flight) => flight.delay > 0)
+ * ```
+ */
+export function filterOperator<T>(
+  predicate: (value: T, context: RecordContext) => unknown,
+): (context: OperatorContext) => Operator<T> {
+  return (context) => {
+    const record = new CurrentRecord(context)
+    const { output } = context
+    return {
+      onRecord(value) {
+        let accepted: unknown
+        try {
+          accepted = predicate(value, record)
+        } catch (error) {
+          throw context.failure(error)
+        }
+        if (accepted) output.onRecord(value)
+      },
+    }
+  }
+}

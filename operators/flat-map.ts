@@ -1,0 +1,52 @@
+import type { Operator, OperatorContext, Receiver } from '../src/core/operator.ts'
+import type { RecordContext } from './record-context.ts'
+import { CurrentRecord } from './record-context.ts'
+
+/**
+ * Any number of results for each record: whatever the function returns is iterated over. A generator reads well.
+ *
+ * ```ts
+ * lines.flatMap((line) => line.split(' '))
+ * ```
+ */
+export function flatMapOperator<T, R>(
+  fn: (value: T, context: RecordContext) => Iterable<R>,
+): (context: OperatorContext) => Operator<T> {
+  return (context) => {
+    const record = new CurrentRecord(context)
+    return {
+      onRecord(value) {
+        let results: Iterable<R>
+        try {
+          results = fn(value, record)
+        } catch (error) {
+          throw context.failure(error)
+        }
+        emitAll(results, context.output, context)
+      },
+    }
+  }
+}
+
+/** Hands on what an iterable of the user yields; what it throws is the user's, what the receiver throws is not. */
+export function emitAll(results: Iterable<unknown>, output: Receiver, context: OperatorContext): void {
+  if (Array.isArray(results)) {
+    for (let index = 0; index < results.length; index++) output.onRecord(results[index])
+    return
+  }
+  let iterator: Iterator<unknown>
+  try {
+    iterator = results[Symbol.iterator]()
+  } catch (error) {
+    throw context.failure(error)
+  }
+  for (let next = step(iterator, context); !next.done; next = step(iterator, context)) output.onRecord(next.value)
+}
+
+function step(iterator: Iterator<unknown>, context: OperatorContext): IteratorResult<unknown> {
+  try {
+    return iterator.next()
+  } catch (error) {
+    throw context.failure(error)
+  }
+}

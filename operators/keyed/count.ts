@@ -1,0 +1,24 @@
+import type { Operator, OperatorContext } from '../../src/core/operator.ts'
+import { keyedContext } from './keyed-context.ts'
+
+/**
+ * How many records each key has had; a result for each record.
+ *
+ * ```ts
+ * words.keyBy((word) => word).count() // { key: 'the', count: 1 }, { key: 'the', count: 2 }, ...
+ * ```
+ */
+export function countOperator(): (context: OperatorContext) => Operator {
+  return (context) => {
+    const keyed = keyedContext(context)
+    const counts = keyed.table<number>('count')
+    const { output } = context
+    return {
+      onRecord() {
+        const count = (counts.get() ?? 0) + 1
+        counts.set(count)
+        output.onRecord({ key: keyed.key, count })
+      },
+    }
+  }
+}

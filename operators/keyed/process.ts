@@ -1,0 +1,156 @@
+import { SluiceError } from '../../src/core/errors.ts'
+import type { KeyedContext, KeyedTimers } from '../../src/core/keyed-state.ts'
+import type { Operator, OperatorContext } from '../../src/core/operator.ts'
+import { emitAll } from '../flat-map.ts'
+import type { ProcessContext, ProcessHandlers, SideOutputs } from '../process.ts'
+import { guarded } from '../process.ts'
+import { CurrentRecord } from '../record-context.ts'
+import { keyedContext } from './keyed-context.ts'
+import type { StateDeclaration } from './state.ts'
+
+/** State by name, as declared. */
+export type StateDeclarations = Readonly<Record<string, StateDeclaration<unknown>>>
+
+/** The handles that declarations stand for. */
+export type StateHandles<S extends StateDeclarations> = {
+  readonly [Name in keyof S]: S[Name] extends StateDeclaration<infer Handle> ? Handle : never
+}
+
+/** Timers of the current key. A time is in milliseconds since 1970; setting the same one twice is one timer. */
+export interface Timers {
+  /** Calls `onTimer` once the watermark has reached `time`; one in the past waits for the next watermark. */
+  eventTime(time: number): void
+  deleteEventTime(time: number): void
+  /** Calls `onTimer` once the clock has reached `time`. */
+  processingTime(time: number): void
+  deleteProcessingTime(time: number): void
+}
+
+/** What the handlers of a keyed `process` are given. */
+export interface KeyedProcessContext<K, Out, Side extends SideOutputs, S extends StateDeclarations>
+  extends ProcessContext<Out, Side> {
+  readonly key: K
+  readonly state: StateHandles<S>
+  readonly timers: Timers
+}
+
+/** The handlers of a keyed `process`, as the operator sees them. */
+export interface KeyedProcessHandlers extends ProcessHandlers {
+  state?: StateDeclarations
+  onTimer?: (time: number, context: never) => Iterable<unknown> | void
+}
+
+/**
+ * Anything, with state and timers for each key.
+ *
+ * ```ts
+ * payments.keyBy((payment) => payment.card).process({
+ *   state: { last: valueState<Payment>() },
+ *   *onRecord(payment, ctx) {
+ *     const last = ctx.state.last.get()
+ *     if (last && last.country !== payment.country) yield { card: ctx.key, from: last.country, to: payment.country }
+ *     ctx.state.last.set(payment)
+ *   },
+ * })
+ * ```
+ */
+export function keyedProcessOperator(handlers: KeyedProcessHandlers): (context: OperatorContext) => Operator {
+  return (context) => new KeyedProcess(handlers, context)
+}
+
+class KeyedProcess implements Operator {
+  readonly #handlers: KeyedProcessHandlers
+  readonly #context: OperatorContext
+  readonly #timers: KeyedTimers
+  readonly #record: KeyedRecord
+
+  constructor(handlers: KeyedProcessHandlers, context: OperatorContext) {
+    const keyed = keyedContext(context)
+    this.#handlers = handlers
+    this.#context = context
+    this.#timers = keyed.timers()
+    this.#record = new KeyedRecord(handlers.state ?? {}, keyed, this.#timers, context)
+  }
+
+  open(): void {
+    guarded(this.#context, () => this.#handlers.open?.(this.#record))
+  }
+
+  onRecord(value: unknown): void {
+    const results = guarded(this.#context, () => this.#handlers.onRecord(value as never, this.#record as never))
+    if (results !== undefined) emitAll(results, this.#context.output, this.#context)
+  }
+
+  onWatermark(watermark: number): boolean {
+    return this.#timers.fireEventTime(
+      watermark,
+      (time) => this.#onTimer(time, time),
+      () => this.#context.hasRoom,
+    )
+  }
+
+  nextProcessingTime(): number {
+    return this.#timers.nextProcessingTime()
+  }
+
+  onProcessingTime(nowMs: number): boolean {
+    return this.#timers.fireProcessingTime(
+      nowMs,
+      (time) => this.#onTimer(time, Number.NaN),
+      () => this.#context.hasRoom,
+    )
+  }
+
+  /** Results of an event-time timer bear its time; those of a processing-time timer none. */
+  #onTimer(time: number, timestamp: number): void {
+    const { cell } = this.#context
+    const before = cell.timestamp
+    cell.timestamp = timestamp
+    const results = guarded(this.#context, () => this.#handlers.onTimer?.(time, this.#record as never))
+    if (results !== undefined) emitAll(results, this.#context.output, this.#context)
+    cell.timestamp = before
+  }
+
+  close(): void {
+    this.#handlers.close?.()
+  }
+}
+
+class KeyedRecord extends CurrentRecord {
+  readonly state: Readonly<Record<string, unknown>>
+  readonly timers: Timers
+  readonly #keyed: KeyedContext
+  readonly #context: OperatorContext
+
+  constructor(state: StateDeclarations, keyed: KeyedContext, timers: KeyedTimers, context: OperatorContext) {
+    super(context)
+    this.#keyed = keyed
+    this.#context = context
+    this.state = Object.fromEntries(Object.entries(state).map(([name, declaration]) => [name, declaration.open(keyed, name)]))
+    this.timers = {
+      eventTime: (time) => timers.setEventTime(valid(time)),
+      deleteEventTime: (time) => timers.deleteEventTime(valid(time)),
+      processingTime: (time) => timers.setProcessingTime(valid(time)),
+      deleteProcessingTime: (time) => timers.deleteProcessingTime(valid(time)),
+    }
+  }
+
+  get key(): unknown {
+    return this.#keyed.key
+  }
+
+  emit(value: unknown): void {
+    this.#context.output.onRecord(value)
+  }
+
+  emitTo(side: string, value: unknown): void {
+    this.#context.side(`side:${side}`).onRecord(value)
+  }
+}
+
+function valid(time: number): number {
+  if (Number.isFinite(time)) return time
+  throw new SluiceError('INVALID_TIMESTAMP', `a timer is set for ${String(time)}`, {
+    hint: 'a timer takes milliseconds since 1970',
+  })
+}

@@ -1,0 +1,88 @@
+import type { Operator, OperatorContext } from '../src/core/operator.ts'
+import { emitAll } from './flat-map.ts'
+import type { RecordContext } from './record-context.ts'
+import { CurrentRecord } from './record-context.ts'
+
+declare const outputType: unique symbol
+
+/** Declares the type of an output where it is used; it is nothing at run time. */
+export interface OutputType<T> {
+  readonly [outputType]?: T
+}
+
+/** Declares the type of what `ctx.emit` or `ctx.emitTo` takes: `side: { alerts: output<Alert>() }`. */
+export function output<T>(): OutputType<T> {
+  return {}
+}
+
+/** The record type that an output declaration stands for. */
+export type TypeOf<O> = O extends OutputType<infer T> ? T : never
+
+/** Side outputs by name. */
+export type SideOutputs = Readonly<Record<string, OutputType<unknown>>>
+
+/** What the handlers of `process` are given. */
+export interface ProcessContext<Out, Side extends SideOutputs> extends RecordContext {
+  emit(value: Out): void
+  emitTo<Name extends keyof Side & string>(side: Name, value: TypeOf<Side[Name]>): void
+}
+
+/** The handlers of `process`, as the operator sees them. */
+export interface ProcessHandlers {
+  open?: (context: { readonly subtask: number }) => void
+  onRecord: (value: never, context: never) => Iterable<unknown> | void
+  close?: () => void
+}
+
+/**
+ * Anything: each record may give any number of results, to the main output and to named side outputs.
+ *
+ * ```ts
+ * const checked = payments.process({
+ *   side: { rejected: output<Payment>() },
+ *   *onRecord(payment, ctx) {
+ *     if (payment.amount < 0) ctx.emitTo('rejected', payment)
+ *     else yield payment
+ *   },
+ * })
+ * ```
+ */
+export function processOperator(handlers: ProcessHandlers): (context: OperatorContext) => Operator {
+  return (context) => {
+    const record = new PlainProcessContext(context)
+    return {
+      open: () => guarded(context, () => handlers.open?.(record)),
+      onRecord(value) {
+        const results = guarded(context, () => handlers.onRecord(value as never, record as never))
+        if (results !== undefined) emitAll(results, context.output, context)
+      },
+      close: () => handlers.close?.(),
+    }
+  }
+}
+
+class PlainProcessContext extends CurrentRecord {
+  readonly #context: OperatorContext
+
+  constructor(context: OperatorContext) {
+    super(context)
+    this.#context = context
+  }
+
+  emit(value: unknown): void {
+    this.#context.output.onRecord(value)
+  }
+
+  emitTo(side: string, value: unknown): void {
+    this.#context.side(`side:${side}`).onRecord(value)
+  }
+}
+
+/** Runs a function of the user; what it throws gets the operator's place. */
+export function guarded<R>(context: OperatorContext, action: () => R): R {
+  try {
+    return action()
+  } catch (error) {
+    throw context.failure(error)
+  }
+}

@@ -1,0 +1,157 @@
+import { readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { messageOf, SluiceError } from '../../src/core/errors.ts'
+import type { SinkCommitter, SinkCommitterContext, SinkOpening } from '../../src/core/sink.ts'
+import { claimFolder, releaseFolder } from './folder-claims.ts'
+import { createFolder, syncFolder } from './folders.ts'
+import { isFinalName, isStagedName } from './staged-file-names.ts'
+import type { StagedFile } from './staged-files.ts'
+
+/** Where one committer works. */
+export interface StagedFileCommitterOptions {
+  readonly folder: string
+  readonly extension: string
+}
+
+/**
+ * Gives staged files their visible names, and keeps the folder free of what dead attempts left in it.
+ *
+ * ```ts
+ * const committer = writeText('out').createCommitter(context)
+ * await committer.open({ fresh: true, overwrite: false, pending: [] })
+ * await committer.commit(committables)
+ * await committer.close(true)
+ * ```
+ */
+export class StagedFileCommitter implements SinkCommitter<StagedFile> {
+  readonly #folder: string
+  readonly #extension: string
+  readonly #context: SinkCommitterContext
+  #claimed: string | undefined
+
+  constructor(options: StagedFileCommitterOptions, context: SinkCommitterContext) {
+    this.#folder = options.folder
+    this.#extension = options.extension
+    this.#context = context
+  }
+
+  async open(opening: SinkOpening<StagedFile>): Promise<void> {
+    try {
+      await createFolder(this.#folder)
+      await this.#claim()
+      await this.#cleanUp(opening)
+    } catch (error) {
+      this.#release()
+      throw this.#coded(error, 'OUTPUT_UNWRITABLE', 'Cannot write to the folder')
+    }
+  }
+
+  async commit(committables: readonly StagedFile[]): Promise<void> {
+    if (committables.length === 0) return
+    try {
+      for (const file of committables) await this.#reveal(file)
+      // Also when every file had its name already: the process that renamed it may have died before this line.
+      await syncFolder(this.#folder)
+    } catch (error) {
+      throw this.#coded(error, 'COMMIT_FAILED', 'Cannot commit to the folder')
+    }
+  }
+
+  async close(finished: boolean): Promise<void> {
+    try {
+      if (finished) await this.#removeStaged(await readdir(this.#folder), [])
+    } catch (error) {
+      // All output is committed. A hidden file that stays is untidy, not wrong.
+      this.#context.warn(`Cannot tidy up the folder ${this.#folder}: ${messageOf(error)}`)
+    } finally {
+      this.#release()
+    }
+  }
+
+  /** Refusals come first, so that a refused start changes nothing. */
+  async #cleanUp({ fresh, overwrite, pending }: SinkOpening<StagedFile>): Promise<void> {
+    const names = await readdir(this.#folder)
+    const foreign = fresh ? names.filter((name) => isFinalName(name, this.#extension)) : []
+    if (foreign.length > 0 && !overwrite) throw this.#foreignOutput(foreign.length)
+    await this.#remove(foreign)
+    await this.#removeStaged(names, pending)
+    await syncFolder(this.#folder)
+  }
+
+  #foreignOutput(files: number): SluiceError {
+    const found = files === 1 ? '1 part file' : `${files} part files`
+    return this.#error('OUTPUT_OF_ANOTHER_RUN', `The folder ${this.#folder} already holds ${found} of another run.`, {
+      hint: `Start with --overwrite to remove ${files === 1 ? 'it' : 'them'}, or choose another folder.`,
+    })
+  }
+
+  async #removeStaged(names: readonly string[], pending: readonly StagedFile[]): Promise<void> {
+    const wanted = new Set(pending.map((file) => file.staged))
+    await this.#remove(names.filter((name) => isStagedName(name) && !wanted.has(name)))
+  }
+
+  async #remove(names: readonly string[]): Promise<void> {
+    for (const name of names) await rm(join(this.#folder, name), { force: true })
+  }
+
+  async #reveal(file: StagedFile): Promise<void> {
+    const staged = join(this.#folder, file.staged)
+    const final = join(this.#folder, file.final)
+    const [stagedBytes, finalBytes] = [await sizeOf(staged), await sizeOf(final)]
+    if (stagedBytes === undefined) return this.#checkCommitted(file, final, finalBytes)
+    if (finalBytes !== undefined) throw this.#nameTaken(final)
+    if (stagedBytes !== file.bytes) throw this.#torn(staged, stagedBytes, file.bytes)
+    await rename(staged, final)
+  }
+
+  /** The staged file is gone: an earlier commit must have renamed it, or its records are lost. */
+  #checkCommitted(file: StagedFile, final: string, finalBytes: number | undefined): void {
+    if (finalBytes === file.bytes) return
+    if (finalBytes !== undefined) throw this.#torn(final, finalBytes, file.bytes)
+    throw this.#error('COMMIT_LOST', `${final} cannot be committed: neither it nor its staged file ${file.staged} exists.`, {
+      hint: 'If the file was moved away, put it back. If the folder is relative, start the job from the same working directory.',
+    })
+  }
+
+  #nameTaken(final: string): SluiceError {
+    return this.#error('OUTPUT_OF_ANOTHER_RUN', `${final} exists, but this run did not write it. It is not overwritten.`, {
+      hint: 'Move the file away and start again.',
+    })
+  }
+
+  #torn(path: string, bytes: number, expected: number): SluiceError {
+    return this.#error('COMMIT_LOST', `${path} has ${bytes} bytes, but ${expected} were staged for it.`, {
+      hint: 'Something other than this job changed the file, or the disk lost a part of it.',
+    })
+  }
+
+  async #claim(): Promise<void> {
+    const { job, run, operator } = this.#context
+    const path = await realpath(this.#folder)
+    claimFolder(path, { owner: JSON.stringify([job, run, operator]), committer: this })
+    this.#claimed = path
+  }
+
+  #release(): void {
+    if (this.#claimed !== undefined) releaseFolder(this.#claimed, this)
+    this.#claimed = undefined
+  }
+
+  #coded(error: unknown, code: 'OUTPUT_UNWRITABLE' | 'COMMIT_FAILED', what: string): SluiceError {
+    if (error instanceof SluiceError) return error
+    return this.#error(code, `${what} ${this.#folder}: ${messageOf(error)}`, { cause: error })
+  }
+
+  #error(code: SluiceError['code'], message: string, details: { cause?: unknown; hint?: string }): SluiceError {
+    return new SluiceError(code, message, { operator: this.#context.operator, ...details })
+  }
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}

@@ -1,0 +1,99 @@
+import { crc32 } from 'node:zlib'
+import { messageOf, SluiceError } from '../core/errors.ts'
+import { decodeValue, encodeValue } from '../core/value-codec.ts'
+import type { NodeDescription } from '../graph/stream-graph.ts'
+import type { OperatorSnapshot, SubtaskSnapshot } from '../protocol/messages.ts'
+
+/** What makes a checkpoint complete: everything that a restore needs, or the place where it lies. */
+export interface Manifest {
+  readonly checkpoint: number
+  /** Written before the first record: positions and nothing else. */
+  readonly initial: boolean
+  readonly attempt: number
+  readonly completedAtMs: number
+  readonly fingerprint: string
+  /** The graph, so that a changed job can be told what has changed. */
+  readonly graph: readonly NodeDescription[]
+  readonly maxParallelism: number
+  readonly subtasks: readonly StoredSubtask[]
+  /** Everything prepared up to this checkpoint whose commit was not known when it was written. */
+  readonly committables: readonly StoredCommittable[]
+}
+
+/** A subtask's snapshot whose chunks lie in the store. */
+export interface StoredSubtask extends Omit<SubtaskSnapshot, 'operators'> {
+  readonly operators: readonly StoredOperator[]
+}
+
+export interface StoredOperator extends Omit<OperatorSnapshot, 'chunks' | 'committables'> {
+  readonly chunks: readonly StoredChunk[]
+}
+
+/** A chunk's place in the store, and what proves that it is whole. */
+export interface StoredChunk {
+  readonly sequence: number
+  readonly firstGroup: number
+  readonly lastGroup: number
+  readonly length: number
+  readonly crc32: number
+}
+
+/** Something staged by a sink's writer, waiting for its commit. */
+export interface StoredCommittable {
+  readonly operator: string
+  readonly subtask: number
+  /** The checkpoint it was prepared for. */
+  readonly checkpoint: number
+  readonly bytes: Uint8Array
+}
+
+/*
+ * On disk: 'SLMF' (4 bytes), format version (2 bytes), 2 unused bytes, CRC-32 of the rest (4 bytes), its length (4 bytes), then the
+ * manifest, encoded. Little endian.
+ */
+const MAGIC = 0x464d4c53
+const FORMAT_VERSION = 1
+const HEADER_BYTES = 16
+
+export function encodeManifest(manifest: Manifest): Uint8Array {
+  const body = encodeValue(manifest)
+  const bytes = new Uint8Array(HEADER_BYTES + body.byteLength)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, MAGIC, true)
+  view.setUint16(4, FORMAT_VERSION, true)
+  view.setUint32(8, crc32(body), true)
+  view.setUint32(12, body.byteLength, true)
+  bytes.set(body, HEADER_BYTES)
+  return bytes
+}
+
+/** @throws SluiceError `CHECKPOINT_UNREADABLE`, saying what is wrong with it */
+export function decodeManifest(bytes: Uint8Array, checkpoint: number): Manifest {
+  const problem = headerProblem(bytes)
+  if (problem !== undefined) throw unreadable(checkpoint, problem)
+  try {
+    return decodeValue(bytes.subarray(HEADER_BYTES)) as Manifest
+  } catch (error) {
+    throw unreadable(checkpoint, `its manifest cannot be decoded: ${messageOf(error)}`)
+  }
+}
+
+function headerProblem(bytes: Uint8Array): string | undefined {
+  if (bytes.byteLength < HEADER_BYTES) return `its manifest has ${bytes.byteLength} bytes`
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (view.getUint32(0, true) !== MAGIC) return 'its manifest does not begin as one'
+  const version = view.getUint16(4, true)
+  if (version !== FORMAT_VERSION) return `its format is version ${version}, this program knows version ${FORMAT_VERSION}`
+  const length = view.getUint32(12, true)
+  if (length !== bytes.byteLength - HEADER_BYTES)
+    return `its manifest should have ${length} bytes and has ${bytes.byteLength - HEADER_BYTES}`
+  const body = bytes.subarray(HEADER_BYTES)
+  return crc32(body) === view.getUint32(8, true) ? undefined : 'the checksum of its manifest is wrong'
+}
+
+/** A checkpoint that must not be used, and what the user can do. */
+export function unreadable(checkpoint: number, problem: string): SluiceError {
+  return new SluiceError('CHECKPOINT_UNREADABLE', `checkpoint ${checkpoint} cannot be read: ${problem}`, {
+    hint: 'nothing was changed; restore the state folder from a copy, resume from an older checkpoint with --from <id> if one is retained, or forget the state with --fresh',
+  })
+}

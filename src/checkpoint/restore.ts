@@ -1,0 +1,112 @@
+import { groupsOfSubtask } from '../core/key-groups.ts'
+import { WATERMARK_NONE } from '../core/time.ts'
+import type { ExecutionPlan, OperatorPlan, TaskPlan } from '../graph/execution-plan.ts'
+import { channelsOfEdge, subtaskName } from '../graph/execution-plan.ts'
+import type { OperatorRestore, SplitState, SubtaskRestore } from '../protocol/messages.ts'
+import type { Manifest, StoredChunk, StoredOperator, StoredSubtask } from './manifest.ts'
+
+/** Reads a chunk of the checkpoint that is being restored. */
+export type ChunkReader = (chunk: StoredChunk) => Uint8Array<ArrayBuffer>
+
+/**
+ * Deals a checkpoint to the subtasks of a plan, which may have another parallelism than the one that took it. Keyed state goes by key
+ * group; splits are dealt in turn, in their order; other operator state goes back to the subtask that it came from, or to all when their
+ * number has changed; of watermarks the smallest is taken then, because time must not run ahead for anyone.
+ */
+export function dealCheckpoint(manifest: Manifest, plan: ExecutionPlan, readChunk: ChunkReader): Record<string, SubtaskRestore> {
+  const restores: Record<string, SubtaskRestore> = {}
+  const stored = storedOperators(manifest)
+  for (const task of plan.tasks) {
+    for (let subtask = 0; subtask < task.parallelism; subtask++) {
+      const operators = task.operators.map((operator) => {
+        const former = stored.get(operator.id) ?? []
+        return [operator.id, restoreOperator(operator, former, task, subtask, plan.maxParallelism, readChunk)] as const
+      })
+      restores[subtaskName(task.id, subtask)] = {
+        channelWatermarks: restoreChannels(manifest, plan, task, subtask, stored),
+        operators: Object.fromEntries(operators),
+      }
+    }
+  }
+  return restores
+}
+
+interface FormerSubtask {
+  readonly subtask: StoredSubtask
+  readonly operator: StoredOperator
+}
+
+function storedOperators(manifest: Manifest): Map<string, readonly FormerSubtask[]> {
+  const all = new Map<string, FormerSubtask[]>()
+  for (const subtask of manifest.subtasks) {
+    for (const operator of subtask.operators) {
+      const former = all.get(operator.operator) ?? []
+      former.push({ subtask, operator })
+      all.set(operator.operator, former)
+    }
+  }
+  return all
+}
+
+function restoreOperator(
+  operator: OperatorPlan,
+  former: readonly FormerSubtask[],
+  task: TaskPlan,
+  subtask: number,
+  maxParallelism: number,
+  readChunk: ChunkReader,
+): OperatorRestore {
+  const own = ownShare(former, task.parallelism, subtask)
+  const sources = own === undefined ? former : [own]
+  const groups = groupsOfSubtask(subtask, task.parallelism, maxParallelism)
+  const chunks = operator.keyed ? former.flatMap((share) => share.operator.chunks) : []
+  return {
+    watermark: minimum(sources.map((share) => share.operator.watermark)),
+    // A count belongs to the job, not to a place: when the places have changed, the first one carries the sum.
+    records: own !== undefined ? own.operator.records : subtask === 0 ? sum(former.map((share) => share.operator.records)) : 0,
+    states: sources.flatMap((share) => (share.operator.state === undefined ? [] : [share.operator.state])),
+    splits: dealSplits(former, task.parallelism, subtask),
+    chunks: chunks.filter((chunk) => chunk.firstGroup <= groups.last && chunk.lastGroup >= groups.first).map(readChunk),
+  }
+}
+
+/** The former subtask that this one continues, when their number has not changed. */
+function ownShare(former: readonly FormerSubtask[], parallelism: number, subtask: number): FormerSubtask | undefined {
+  return former.length === parallelism ? former.find((share) => share.subtask.subtask === subtask) : undefined
+}
+
+/** Every source subtask reads every n-th split, so that all of them move through the input together. */
+function dealSplits(former: readonly FormerSubtask[], parallelism: number, subtask: number): readonly SplitState[] {
+  const all = former.flatMap((share) => share.operator.splits ?? []).sort((a, b) => a.index - b.index)
+  return all.filter((split) => split.index % parallelism === subtask)
+}
+
+function restoreChannels(
+  manifest: Manifest,
+  plan: ExecutionPlan,
+  task: TaskPlan,
+  subtask: number,
+  stored: Map<string, readonly FormerSubtask[]>,
+): Record<string, number> {
+  const former = manifest.subtasks.find((candidate) => candidate.task === task.id && candidate.subtask === subtask)
+  const fallback = minimum((stored.get(task.id) ?? []).map((share) => share.operator.watermark))
+  const channels = plan.edges
+    .filter((edge) => edge.toTask === task.id)
+    .flatMap((edge) => channelsOfEdge(plan, edge).filter((channel) => channel.to === subtask))
+    .map((channel) => channel.id)
+  const unchanged =
+    former !== undefined && former.parallelism === task.parallelism && sameNames(channels, former.channelWatermarks)
+  return Object.fromEntries(channels.map((channel) => [channel, unchanged ? former.channelWatermarks[channel]! : fallback]))
+}
+
+function sameNames(channels: readonly string[], watermarks: Readonly<Record<string, number>>): boolean {
+  return channels.length === Object.keys(watermarks).length && channels.every((channel) => channel in watermarks)
+}
+
+function minimum(watermarks: readonly number[]): number {
+  return watermarks.length === 0 ? WATERMARK_NONE : Math.min(...watermarks)
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0)
+}

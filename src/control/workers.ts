@@ -1,0 +1,110 @@
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { Piscina } from 'piscina'
+import { messageOf, SluiceError } from '../core/errors.ts'
+import type { Clock } from '../core/time.ts'
+import type { StreamGraph } from '../graph/stream-graph.ts'
+import type { FromWorker, ToWorker, WorkerAssignment } from '../protocol/messages.ts'
+import { WorkerHost } from '../runtime/worker-host.ts'
+
+/** The workers of one attempt, whatever they run on. */
+export interface Workers {
+  readonly count: number
+  post(worker: number, message: ToWorker, transfer?: readonly ArrayBuffer[]): void
+  /** Lets every worker return by itself, and waits for it. */
+  stop(): Promise<void>
+  /** Ends every worker at once, and waits until none runs any more. */
+  kill(): Promise<void>
+}
+
+/** What the workers tell: messages, and that one of them is gone. */
+export interface WorkerListener {
+  onMessage(message: FromWorker): void
+  onLost(worker: number, error: SluiceError): void
+}
+
+/** What a worker thread needs to build the graph. */
+export interface ModuleReference {
+  readonly job: string
+  readonly module: string
+  readonly earlierResults: Readonly<Record<string, unknown>>
+}
+
+export const CPUS: number = availableParallelism()
+
+/** TypeScript in the source tree, JavaScript in the package: the worker's file has the ending of this one. */
+const WORKER_FILE = new URL(import.meta.url.endsWith('.ts') ? '../runtime/worker.ts' : '../runtime/worker.js', import.meta.url)
+
+/** Semi-space of 32 MB: records live briefly, and the default of 16 MB promotes too many of them. */
+const YOUNG_GENERATION_MB = 96
+
+/** Threads of a pool, one long task each. The task's promise is the failure detector: it settles when the thread throws, exits or dies. */
+export function startThreads(count: number, reference: ModuleReference, listener: WorkerListener): Workers {
+  const pool = new Piscina({
+    filename: WORKER_FILE.href,
+    minThreads: count,
+    maxThreads: count,
+    concurrentTasksPerWorker: 1,
+    idleTimeout: Number.POSITIVE_INFINITY,
+    // The default would freeze the worker's event loop between tasks.
+    atomics: 'disabled',
+    recordTiming: false,
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  })
+  const ports: MessagePort[] = []
+  let ending = false
+  const argv = [fileURLToPath(reference.module), ...process.argv.slice(2)]
+  const tasks = Array.from({ length: count }, async (_, worker) => {
+    const { port1, port2 } = new MessageChannel()
+    ports[worker] = port1
+    port1.on('message', (message: FromWorker) => listener.onMessage(message))
+    const assignment: WorkerAssignment = { ...reference, argv, worker, port: port2 }
+    try {
+      await pool.run(assignment, { transferList: [port2] })
+      if (!ending) listener.onLost(worker, lost(worker, 'its task returned'))
+    } catch (error) {
+      if (!ending) listener.onLost(worker, lost(worker, messageOf(error), error))
+    } finally {
+      port1.close()
+    }
+  })
+  const end = async (): Promise<void> => {
+    ending = true
+    await pool.destroy()
+    await Promise.all(tasks)
+  }
+  return {
+    count,
+    post: (worker, message, transfer = []) => ports[worker]!.postMessage(message, transfer as ArrayBuffer[]),
+    async stop() {
+      ending = true
+      for (const port of ports) port.postMessage({ type: 'stop' } satisfies ToWorker)
+      await Promise.all(tasks)
+      await pool.destroy()
+    },
+    kill: end,
+  }
+}
+
+function lost(worker: number, why: string, cause?: unknown): SluiceError {
+  return new SluiceError('WORKER_LOST', `worker thread ${worker} is gone: ${why}`, cause === undefined ? {} : { cause })
+}
+
+/** The same host in the calling thread, at the other end of a message channel. */
+export function startInline(graph: StreamGraph, clock: Clock, listener: WorkerListener): Workers {
+  const { port1, port2 } = new MessageChannel()
+  port1.on('message', (message: FromWorker) => listener.onMessage(message))
+  const served = new WorkerHost(port2, 0, graph, clock).serve()
+  const stop = async (): Promise<void> => {
+    port1.postMessage({ type: 'stop' } satisfies ToWorker)
+    await served
+    port1.close()
+  }
+  return {
+    count: 1,
+    post: (_, message, transfer = []) => port1.postMessage(message, transfer as ArrayBuffer[]),
+    stop,
+    kill: stop,
+  }
+}

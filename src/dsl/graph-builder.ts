@@ -1,0 +1,78 @@
+import { SluiceError } from '../core/errors.ts'
+import type { Json } from '../core/json.ts'
+import type { Sink } from '../core/sink.ts'
+import type { Source } from '../core/source.ts'
+import type { GraphInput, GraphNode, NodeBody, PartitioningKind, StreamGraph } from '../graph/stream-graph.ts'
+import { MAIN_OUTPUT } from '../graph/stream-graph.ts'
+
+/** An output of a node, as a stream handle holds it. */
+export interface OutputReference {
+  readonly node: number
+  readonly output: string
+}
+
+/** What a verb says about the node it adds. */
+export interface NodeDraft {
+  readonly kind: string
+  readonly body: NodeBody
+  readonly settings?: Json
+  readonly keyOf?: (value: unknown) => unknown
+  readonly assignsTimestamps?: boolean
+  readonly needsTimestamps?: boolean
+}
+
+/** Collects the nodes of a job in the order in which the program makes them. All streams of a job share one. */
+export class GraphBuilder {
+  readonly #job: string
+  readonly #nodes: GraphNode[] = []
+
+  constructor(job: string) {
+    this.#job = job
+  }
+
+  addSource(source: Source<unknown>): OutputReference {
+    const settings = asJson(source.settings)
+    return this.add({ kind: kebab(source.kind), body: { type: 'source', source }, settings }, [], 'forward')
+  }
+
+  addSink(sink: Sink<unknown>, inputs: readonly OutputReference[]): void {
+    this.add({ kind: kebab(sink.kind), body: { type: 'sink', sink }, settings: asJson(sink.settings) }, inputs, 'forward')
+  }
+
+  add(draft: NodeDraft, inputs: readonly OutputReference[], partitioning: PartitioningKind): OutputReference {
+    const index = this.#nodes.length
+    const graphInputs = inputs.map(({ node, output }): GraphInput => ({ node, output, partitioning }))
+    this.#nodes.push({ ...draft, settings: draft.settings ?? null, index, inputs: graphInputs })
+    return { node: index, output: MAIN_OUTPUT }
+  }
+
+  name(node: number, name: string): void {
+    if (!/^[\w.:-]{1,128}$/.test(name)) {
+      throw new SluiceError('INVALID_OPTION', `${JSON.stringify(name)} is not a name for an operator`, {
+        hint: "use letters, digits and '-_.:'",
+      })
+    }
+    this.#nodes[node]!.name = name
+  }
+
+  parallelism(node: number, parallelism: number): void {
+    if (!Number.isInteger(parallelism) || parallelism < 1 || parallelism > 32_768) {
+      throw new SluiceError('INVALID_OPTION', `withParallelism takes a whole number of 1 or more, not ${String(parallelism)}`)
+    }
+    this.#nodes[node]!.parallelism = parallelism
+  }
+
+  graph(): StreamGraph {
+    return { job: this.#job, nodes: [...this.#nodes] }
+  }
+}
+
+/** `readJsonLines` -> `read-json-lines`. */
+function kebab(kind: string): string {
+  return kind.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`).replace(/[^\w-]/g, '-')
+}
+
+/** Settings as they would come out of a plan that was written to a file. */
+function asJson(settings: Readonly<Record<string, unknown>> | undefined): Json {
+  return settings === undefined ? null : (JSON.parse(JSON.stringify(settings)) as Json)
+}

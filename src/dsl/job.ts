@@ -1,0 +1,72 @@
+import { pathToFileURL } from 'node:url'
+import { flagsOf } from '../control/flags.ts'
+import type { JobResult } from '../control/job-manager.ts'
+import { runJob } from '../control/job-manager.ts'
+import type { JobOptions, RunOptions } from '../control/settings.ts'
+import { resolveSettings } from '../control/settings.ts'
+import { SluiceError } from '../core/errors.ts'
+import type { Source } from '../core/source.ts'
+import { handOver, isWorkerOfJob } from '../graph/handover.ts'
+import { GraphBuilder } from './graph-builder.ts'
+import { Stream } from './stream.ts'
+
+/** A job: begin with `from`, end with `run`. */
+export class Job {
+  readonly name: string
+  readonly #options: JobOptions
+  readonly #builder: GraphBuilder
+
+  constructor(name: string, options: JobOptions) {
+    if (!/^[A-Za-z0-9_-]{1,128}$/.test(name)) {
+      throw new SluiceError('INVALID_JOB_NAME', `${JSON.stringify(name)} is not a name for a job`, {
+        hint: "use letters, digits, '-' and '_': the name is that of the job's state folder",
+      })
+    }
+    this.name = name
+    this.#options = options
+    this.#builder = new GraphBuilder(name)
+  }
+
+  /** A stream of everything that a source reads. */
+  from<T, Split, Position>(source: Source<T, Split, Position>): Stream<T> {
+    return new Stream<T>(this.#builder, [this.#builder.addSource(source as unknown as Source<unknown>)])
+  }
+
+  /**
+   * Runs the job to its end, resuming from its newest checkpoint when an earlier run was killed, stopped or failed. Flags on the command
+   * line override `overrides`, which override the job's options. In a worker thread it hands the graph over and never settles.
+   * @throws SluiceError what made the job fail for good
+   */
+  async run(overrides: RunOptions = {}): Promise<JobResult> {
+    const graph = this.#builder.graph()
+    if (isWorkerOfJob()) return (await handOver(graph)) as JobResult
+    const settings = resolveSettings(this.#options, overrides, flagsOf(process.argv.slice(2)))
+    return await runJob(graph, settings, settings.workers === 0 ? undefined : moduleOf(settings.module))
+  }
+}
+
+/**
+ * Begins a job.
+ *
+ * ```ts
+ * const wordCount = job('word-count')
+ * wordCount.from(readText('books/*.txt')).flatMap((line) => line.split(' ')).keyBy((word) => word).count().to(print())
+ * await wordCount.run()
+ * ```
+ *
+ * @param name letters, digits, `-`, `_`: it names the folder of the job's state
+ * @throws SluiceError `INVALID_JOB_NAME`
+ */
+export function job(name: string, options: JobOptions = {}): Job {
+  return new Job(name, options)
+}
+
+function moduleOf(given: string | undefined): string {
+  const module = given ?? process.argv[1]
+  if (module === undefined) {
+    throw new SluiceError('MODULE_UNKNOWN', 'worker threads cannot build the job: the program has no entry file', {
+      hint: 'put the job in a file, pass run({ module: import.meta.url }), or run it without threads: { workers: 0 }',
+    })
+  }
+  return /^(file|data):/.test(module) ? module : pathToFileURL(module).href
+}

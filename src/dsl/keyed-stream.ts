@@ -1,0 +1,95 @@
+import type { Aggregate } from '../../operators/keyed/aggregate.ts'
+import { aggregateOperator } from '../../operators/keyed/aggregate.ts'
+import { countOperator } from '../../operators/keyed/count.ts'
+import type { KeyedProcessContext, StateDeclarations } from '../../operators/keyed/process.ts'
+import { keyedProcessOperator } from '../../operators/keyed/process.ts'
+import { reduceOperator } from '../../operators/keyed/reduce.ts'
+import type { OutputType, SideOutputs } from '../../operators/process.ts'
+import type { WindowAssigner } from '../../operators/windows/assigners.ts'
+import type { Key } from '../core/keyed-state.ts'
+import type { Operator, OperatorContext } from '../core/operator.ts'
+import type { GraphBuilder, NodeDraft, OutputReference } from './graph-builder.ts'
+import type { SideStreams } from './stream.ts'
+import { Stream, withSides } from './stream.ts'
+import type { WindowOptions } from './windowed-stream.ts'
+import { WindowedStream } from './windowed-stream.ts'
+
+/** What a keyed `process` is given. */
+export interface KeyedProcessOptions<K, T, Returned, Out, Side extends SideOutputs, S extends StateDeclarations> {
+  /** State of each key, by name: `{ last: valueState<Payment>() }`. */
+  state?: S
+  out?: OutputType<Out>
+  side?: Side
+  open?(context: { readonly subtask: number }): void
+  onRecord(value: T, context: KeyedProcessContext<K, Out, Side, S>): Iterable<Returned> | void
+  /** A timer of a key is due; `context.key` is that key. */
+  onTimer?(time: number, context: KeyedProcessContext<K, Out, Side, S>): Iterable<Returned> | void
+  close?(): void
+}
+
+/** Records with a key. Equal keys meet in one subtask, in the order in which each sender sent them. */
+export class KeyedStream<K, T> {
+  readonly #builder: GraphBuilder
+  readonly #outputs: readonly OutputReference[]
+  readonly #keyOf: (value: T) => K
+
+  constructor(builder: GraphBuilder, outputs: readonly OutputReference[], keyOf: (value: T) => K) {
+    this.#builder = builder
+    this.#outputs = outputs
+    this.#keyOf = keyOf
+  }
+
+  /** How many records the key has had so far; a result for each record. */
+  count(): Stream<{ key: K; count: number }> {
+    return this.#add('count', countOperator())
+  }
+
+  /** The records of a key combined two at a time; the running value for each record. */
+  reduce(fn: (sum: T, value: T) => T): Stream<T> {
+    return this.#add('reduce', reduceOperator(fn))
+  }
+
+  /** The records of a key folded into an accumulator; the running result for each record. */
+  aggregate<A, R>(aggregate: {
+    create: () => A
+    add: (accumulator: A, value: T) => A
+    result: (accumulator: A, key: K) => R
+  }): Stream<R>
+  aggregate<A>(aggregate: { create: () => A; add: (accumulator: A, value: T) => A }): Stream<A>
+  aggregate<A, R>(aggregate: {
+    create: () => A
+    add: (accumulator: A, value: T) => A
+    result?: (accumulator: A, key: K) => R
+  }): Stream<R> {
+    return this.#add('aggregate', aggregateOperator(aggregate as Aggregate<T, A, R>))
+  }
+
+  /** Anything, with state and timers for each key. */
+  process<
+    Returned = never,
+    Out = never,
+    Side extends SideOutputs = Record<never, never>,
+    S extends StateDeclarations = Record<never, never>,
+  >(options: KeyedProcessOptions<K, T, Returned, Out, Side, S>): Stream<Returned | Out> & SideStreams<Side> {
+    const states = Object.entries(options.state ?? {}).map(([name, declaration]) => ({ name, kind: declaration.kind }))
+    const draft = this.#draft('process', keyedProcessOperator(options), { settings: { states } })
+    return withSides(this.#builder, this.#builder.add(draft, this.#outputs, 'hash'), options.side)
+  }
+
+  /** The records of a key in windows of event time. */
+  window(assigner: WindowAssigner, options: WindowOptions = {}): WindowedStream<K, T> {
+    return new WindowedStream<K, T>(this.#builder, this.#outputs, this.#keyOf as (value: unknown) => unknown, assigner, options)
+  }
+
+  #add<R>(kind: string, create: (context: OperatorContext) => Operator<T>): Stream<R> {
+    return new Stream<R>(this.#builder, [
+      this.#builder.add(this.#draft(kind, create as (context: OperatorContext) => Operator), this.#outputs, 'hash'),
+    ])
+  }
+
+  #draft(kind: string, create: (context: OperatorContext) => Operator, more: Partial<NodeDraft> = {}): NodeDraft {
+    return { kind, body: { type: 'operator', create }, keyOf: this.#keyOf as (value: unknown) => unknown, ...more }
+  }
+}
+
+export type { Key }

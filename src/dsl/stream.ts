@@ -1,0 +1,158 @@
+import { filterOperator } from '../../operators/filter.ts'
+import { flatMapOperator } from '../../operators/flat-map.ts'
+import { mapOperator } from '../../operators/map.ts'
+import type { OutputType, ProcessContext, SideOutputs, TypeOf } from '../../operators/process.ts'
+import { processOperator } from '../../operators/process.ts'
+import type { RecordContext } from '../../operators/record-context.ts'
+import type { TimestampOptions } from '../../operators/timestamps.ts'
+import { timestampsOperator } from '../../operators/timestamps.ts'
+import { SluiceError } from '../core/errors.ts'
+import type { Key } from '../core/keyed-state.ts'
+import type { Operator, OperatorContext } from '../core/operator.ts'
+import type { Sink } from '../core/sink.ts'
+import { durationMs } from '../core/time.ts'
+import type { GraphBuilder, NodeDraft, OutputReference } from './graph-builder.ts'
+import { KeyedStream } from './keyed-stream.ts'
+
+/** What `process` is given. */
+export interface ProcessOptions<T, Returned, Out, Side extends SideOutputs> {
+  /** Declares what `ctx.emit` takes; not needed when results are returned or yielded. */
+  out?: OutputType<Out>
+  /** Side outputs by name: `{ alerts: output<Alert>() }`. */
+  side?: Side
+  /** Once in each subtask, before its first record. */
+  open?(context: { readonly subtask: number }): void
+  /** What it returns or yields, and what it emits, are results. */
+  onRecord(value: T, context: ProcessContext<Out, Side>): Iterable<Returned> | void
+  close?(): void
+}
+
+/** A stream with side outputs. */
+export interface SideStreams<Side extends SideOutputs> {
+  readonly side: { readonly [Name in keyof Side]: Stream<TypeOf<Side[Name]>> }
+}
+
+/**
+ * Records of one type on their way. A handle is cheap: a verb adds a node to the job and returns a new handle, and using one twice makes a
+ * branch. Nothing runs before the job does.
+ */
+export class Stream<T> {
+  readonly #builder: GraphBuilder
+  readonly #outputs: readonly OutputReference[]
+
+  constructor(builder: GraphBuilder, outputs: readonly OutputReference[]) {
+    this.#builder = builder
+    this.#outputs = outputs
+  }
+
+  /** One result for each record. Records are values: return a new one, do not change the one you were given. */
+  map<R>(fn: (value: T, context: RecordContext) => R): Stream<R> {
+    return this.#add('map', mapOperator(fn))
+  }
+
+  /** Only the records that the predicate accepts; a type guard narrows the type. */
+  filter<R extends T>(predicate: (value: T, context: RecordContext) => value is R): Stream<R>
+  filter(predicate: (value: T, context: RecordContext) => unknown): Stream<T>
+  filter(predicate: (value: T, context: RecordContext) => unknown): Stream<T> {
+    return this.#add('filter', filterOperator(predicate))
+  }
+
+  /** Any number of results for each record: the function returns an iterable, or is a generator. */
+  flatMap<R>(fn: (value: T, context: RecordContext) => Iterable<R>): Stream<R> {
+    return this.#add('flatMap', flatMapOperator(fn))
+  }
+
+  /**
+   * Event time for each record, in milliseconds since 1970, and watermarks that follow the latest one by `maxOutOfOrderness`.
+   * @throws SluiceError `INVALID_DURATION`
+   */
+  withTimestamps(fn: (value: T, context: RecordContext) => number, options: TimestampOptions = {}): Stream<T> {
+    const boundMs = durationMs(options.maxOutOfOrderness ?? 0, 'maxOutOfOrderness')
+    return this.#add('withTimestamps', timestampsOperator(fn, options), {
+      settings: { maxOutOfOrdernessMs: boundMs },
+      assignsTimestamps: true,
+    })
+  }
+
+  /** Brings records with equal keys together, and gives each key state of its own. */
+  keyBy<K extends Key>(fn: (value: T) => K): KeyedStream<K, T> {
+    return new KeyedStream<K, T>(this.#builder, this.#outputs, fn)
+  }
+
+  /** The records of several streams of one type. */
+  union(...streams: readonly Stream<T>[]): Stream<T> {
+    for (const stream of streams) {
+      if (stream.#builder !== this.#builder) throw new SluiceError('INVALID_OPTION', 'union takes streams of the same job')
+    }
+    return new Stream<T>(this.#builder, [...this.#outputs, ...streams.flatMap((stream) => stream.#outputs)])
+  }
+
+  /** Anything, record by record, with side outputs. Results are returned (an iterable; a generator reads well) or passed to `ctx.emit`. */
+  process<Returned = never, Out = never, Side extends SideOutputs = Record<never, never>>(
+    options: ProcessOptions<T, Returned, Out, Side>,
+  ): Stream<Returned | Out> & SideStreams<Side> {
+    const builder = this.#builder
+    const reference = builder.add(
+      { kind: 'process', body: { type: 'operator', create: processOperator(options) } },
+      this.#outputs,
+      'forward',
+    )
+    return withSides(builder, reference, options.side)
+  }
+
+  /** Every record to a sink. Returns the stream, so that it can go on. */
+  to(sink: Sink<T>): this {
+    this.#builder.addSink(sink as unknown as Sink<unknown>, this.#outputs)
+    return this
+  }
+
+  /** Fixes the operator's id, under which its state is found again after the job was edited. */
+  named(id: string): this {
+    this.#builder.name(this.#single('named').node, id)
+    return this
+  }
+
+  /** Subtasks of the operator that makes this stream. */
+  withParallelism(parallelism: number): this {
+    this.#builder.parallelism(this.#single('withParallelism').node, parallelism)
+    return this
+  }
+
+  #single(verb: string): OutputReference {
+    if (this.#outputs.length === 1) return this.#outputs[0]!
+    throw new SluiceError('INVALID_OPTION', `${verb} has no operator to speak of: a union is none`, {
+      hint: `call ${verb} on the streams before it`,
+    })
+  }
+
+  #add<R>(kind: string, create: (context: OperatorContext) => Operator<T>, more: Partial<NodeDraft> = {}): Stream<R> {
+    const draft: NodeDraft = {
+      kind: kebabKind(kind),
+      body: { type: 'operator', create: create as (context: OperatorContext) => Operator },
+      ...more,
+    }
+    return new Stream<R>(this.#builder, [this.#builder.add(draft, this.#outputs, 'forward')])
+  }
+}
+
+function kebabKind(kind: string): string {
+  return kind.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+}
+
+/** A stream whose side outputs are streams too. */
+export function withSides<R, Side extends SideOutputs>(
+  builder: GraphBuilder,
+  reference: OutputReference,
+  side: Side | undefined,
+): Stream<R> & SideStreams<Side> {
+  const names = Object.keys(side ?? {})
+  const sides = Object.fromEntries(
+    names.map((name) => [name, new Stream(builder, [{ node: reference.node, output: sideOutput(name) }])]),
+  )
+  return Object.assign(new Stream<R>(builder, [reference]), { side: sides }) as Stream<R> & SideStreams<Side>
+}
+
+/** A side output cannot be mistaken for the main one, whatever it is called. */
+export function sideOutput(name: string): string {
+  return `side:${name}`
+}

@@ -1,0 +1,148 @@
+import type { Json } from '../core/json.ts'
+import type { GraphInput, GraphNode, PartitioningKind, StreamGraph } from './stream-graph.ts'
+import { describeGraph, fingerprintOf, MAIN_OUTPUT, nodeIds } from './stream-graph.ts'
+
+/**
+ * What runs where: one JSON value without a function in it. Worker threads find the code of operator `node` in the graph that they built
+ * themselves from `module`.
+ */
+export interface ExecutionPlan {
+  readonly job: string
+  /** URL of the module that builds the graph. */
+  readonly module: string
+  readonly fingerprint: string
+  /** Key groups; fixed for the life of the state. */
+  readonly maxParallelism: number
+  /** Worker threads; 0 means that everything runs in the calling thread. */
+  readonly workers: number
+  readonly tasks: readonly TaskPlan[]
+  readonly edges: readonly EdgePlan[]
+}
+
+/** Operators that call each other directly, without an exchange between them. Its id is that of its first operator. */
+export interface TaskPlan {
+  readonly id: string
+  readonly parallelism: number
+  /** In the order of the records: an operator comes after the one it is chained to. */
+  readonly operators: readonly OperatorPlan[]
+}
+
+export interface OperatorPlan {
+  readonly id: string
+  readonly kind: string
+  /** Place in the graph. */
+  readonly node: number
+  readonly type: 'source' | 'operator' | 'sink'
+  readonly keyed: boolean
+  readonly settings: Json
+  /** The operator and output that calls this one; `null` for the first operator of a task. */
+  readonly chainedTo: { readonly operator: string; readonly output: string } | null
+}
+
+/** An exchange between two tasks. */
+export interface EdgePlan {
+  readonly index: number
+  readonly fromTask: string
+  readonly fromOperator: string
+  readonly output: string
+  readonly toTask: string
+  readonly partitioning: PartitioningKind
+}
+
+/** What the job's options decide about the plan. */
+export interface PlanOptions {
+  readonly module: string
+  readonly parallelism: number
+  readonly maxParallelism: number
+  readonly workers: number
+}
+
+/** Turns a graph into a plan: fuses what needs no exchange, and names the exchanges that remain. */
+export function planExecution(graph: StreamGraph, options: PlanOptions): ExecutionPlan {
+  const ids = nodeIds(graph)
+  const parallelismOf = (node: GraphNode): number => node.parallelism ?? options.parallelism
+  const taskOf: string[] = []
+  const tasks = new Map<string, { id: string; parallelism: number; operators: OperatorPlan[] }>()
+  const edges: EdgePlan[] = []
+  for (const node of graph.nodes) {
+    const id = ids[node.index]!
+    const inputs = node.inputs.map((input) => settle(input, parallelismOf(graph.nodes[input.node]!), parallelismOf(node)))
+    const chained = inputs.length === 1 && inputs[0]!.partitioning === 'forward' ? inputs[0]! : undefined
+    const task = chained ? taskOf[chained.node]! : id
+    taskOf[node.index] = task
+    if (!chained) tasks.set(id, { id, parallelism: parallelismOf(node), operators: [] })
+    tasks.get(task)!.operators.push({
+      id,
+      kind: node.kind,
+      node: node.index,
+      type: node.body.type,
+      keyed: node.keyOf !== undefined,
+      settings: node.settings,
+      chainedTo: chained ? { operator: ids[chained.node]!, output: chained.output } : null,
+    })
+    if (chained) continue
+    for (const { node: from, output, partitioning } of inputs) {
+      edges.push({ index: edges.length, fromTask: taskOf[from]!, fromOperator: ids[from]!, output, toTask: id, partitioning })
+    }
+  }
+  return {
+    job: graph.job,
+    module: options.module,
+    fingerprint: fingerprintOf(describeGraph(graph)),
+    maxParallelism: options.maxParallelism,
+    workers: options.workers,
+    tasks: [...tasks.values()],
+    edges,
+  }
+}
+
+/** An exchange between single subtasks moves nothing, and one between different numbers of subtasks cannot be forward. */
+function settle(input: GraphInput, from: number, to: number): GraphInput {
+  if (from === 1 && to === 1) return { ...input, partitioning: 'forward' }
+  return input.partitioning === 'forward' && from !== to ? { ...input, partitioning: 'rebalance' } : input
+}
+
+/** The worker that runs a subtask. Subtask i of every task shares a worker, so that forward exchanges stay inside it. */
+export function workerOfSubtask(plan: ExecutionPlan, subtask: number): number {
+  return plan.workers === 0 ? 0 : subtask % plan.workers
+}
+
+/** One channel of an exchange. */
+export interface ChannelPlan {
+  readonly id: string
+  readonly edge: number
+  readonly from: number
+  readonly to: number
+}
+
+/** All channels of an exchange: i to i when it is forward, else everyone to everyone. */
+export function channelsOfEdge(plan: ExecutionPlan, edge: EdgePlan): readonly ChannelPlan[] {
+  const from = taskPlan(plan, edge.fromTask).parallelism
+  const to = taskPlan(plan, edge.toTask).parallelism
+  const channels: ChannelPlan[] = []
+  for (let sender = 0; sender < from; sender++) {
+    for (let receiver = 0; receiver < to; receiver++) {
+      if (edge.partitioning === 'forward' && sender !== receiver) continue
+      channels.push({ id: `${edge.index}:${sender}:${receiver}`, edge: edge.index, from: sender, to: receiver })
+    }
+  }
+  return channels
+}
+
+export function taskPlan(plan: ExecutionPlan, id: string): TaskPlan {
+  const task = plan.tasks.find((candidate) => candidate.id === id)
+  if (task === undefined) throw new Error(`broken invariant: no task '${id}' in the plan`)
+  return task
+}
+
+/** Names a subtask in messages, checkpoints and errors. */
+export function subtaskName(task: string, subtask: number): string {
+  return `${task}/${subtask}`
+}
+
+/** All subtasks of a plan. */
+export function subtaskNames(plan: ExecutionPlan): readonly string[] {
+  return plan.tasks.flatMap((task) => Array.from({ length: task.parallelism }, (_, subtask) => subtaskName(task.id, subtask)))
+}
+
+export { MAIN_OUTPUT }

@@ -1,0 +1,47 @@
+/**
+ * Sluice: checkpointing streams on worker threads.
+ *
+ * ```ts
+ * import { job, readText, writeJsonLines } from 'sluice'
+ *
+ * const words = job('word-count')
+ * words
+ *   .from(readText('books/*.txt'))
+ *   .flatMap((line) => line.toLowerCase().match(/\p{L}+/gu) ?? [])
+ *   .keyBy((word) => word)
+ *   .count()
+ *   .to(writeJsonLines('out/words'))
+ * await words.run()
+ * ```
+ */
+
+export type { KeyedProcessContext, Timers } from '../operators/keyed/process.ts'
+export type { FoldState, ListState, MapState, StateDeclaration, ValueState } from '../operators/keyed/state.ts'
+export { aggregatingState, listState, mapState, reducingState, valueState } from '../operators/keyed/state.ts'
+export type { OutputType, ProcessContext } from '../operators/process.ts'
+// Inside operators
+export { output } from '../operators/process.ts'
+export type { RecordContext } from '../operators/record-context.ts'
+export * from '../operators/sinks/index.ts'
+// Sources and sinks
+export * from '../operators/sources/index.ts'
+export type { TimestampOptions } from '../operators/timestamps.ts'
+export type { TimeWindow, WindowAssigner } from '../operators/windows/assigners.ts'
+// Windows
+export { tumblingWindow } from '../operators/windows/assigners.ts'
+export type { JobResult } from './control/job-manager.ts'
+export type { RestartOptions } from './control/restart-strategy.ts'
+export type { CheckpointOptions, JobOptions, RunOptions } from './control/settings.ts'
+export type { ErrorCode } from './core/errors.ts'
+export { SluiceError } from './core/errors.ts'
+export type { Key } from './core/keyed-state.ts'
+export type { Sink, SinkCommitter, SinkCommitterContext, SinkOpening, SinkWriter, SinkWriterContext } from './core/sink.ts'
+// Contracts for your own
+export type { EnumerateContext, Source, SourceContext, SplitReader } from './core/source.ts'
+export type { Duration } from './core/time.ts'
+export type { Job } from './dsl/job.ts'
+// A job and its streams
+export { job } from './dsl/job.ts'
+export type { KeyedProcessOptions, KeyedStream } from './dsl/keyed-stream.ts'
+export type { ProcessOptions, SideStreams, Stream } from './dsl/stream.ts'
+export type { WindowedStream, WindowInfo, WindowOptions, WindowResults } from './dsl/windowed-stream.ts'

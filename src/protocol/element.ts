@@ -1,0 +1,39 @@
+/**
+ * What flows through a channel. Control travels in line with the records, so its place in their order says what it is about:
+ * all records before a barrier belong to its checkpoint, all records before a watermark are older than its promise.
+ */
+export type Element = RecordBatch | Watermark | Barrier | ChannelStatus | EndOfInput
+
+/** Records and their timestamps, by position. Owned by whoever holds it: a batch is never touched after it was sent. */
+export interface RecordBatch {
+  readonly kind: 'records'
+  readonly values: unknown[]
+  /** `NaN` for a record without one. */
+  readonly timestamps: number[]
+}
+
+/** No record with a timestamp at or before `time` follows on this channel. */
+export interface Watermark {
+  readonly kind: 'watermark'
+  readonly time: number
+}
+
+/** The border between the records of a checkpoint and those of the next. */
+export interface Barrier {
+  readonly kind: 'barrier'
+  readonly checkpoint: number
+}
+
+/** An idle channel does not hold back the watermark of its reader until it is active again. */
+export interface ChannelStatus {
+  readonly kind: 'idle' | 'active'
+}
+
+/** No record follows on this channel; barriers still do, until the job is over. */
+export interface EndOfInput {
+  readonly kind: 'end'
+}
+
+export function recordBatch(): RecordBatch {
+  return { kind: 'records', values: [], timestamps: [] }
+}

@@ -1,0 +1,206 @@
+import { assert } from '../core/assert.ts'
+import type { SluiceError } from '../core/errors.ts'
+import type { RecordCell } from '../core/operator.ts'
+import type { Clock } from '../core/time.ts'
+import { WATERMARK_NONE } from '../core/time.ts'
+import type { ChannelPlan, EdgePlan, ExecutionPlan, TaskPlan } from '../graph/execution-plan.ts'
+import { channelsOfEdge, subtaskName, subtaskNames, taskPlan, workerOfSubtask } from '../graph/execution-plan.ts'
+import type { StreamGraph } from '../graph/stream-graph.ts'
+import { MessagePackCodec } from '../protocol/batch-codec.ts'
+import type { ChannelReader, ChannelWriter } from '../protocol/channel.ts'
+import { LocalChannel, RemoteReader, RemoteWriter } from '../protocol/channel.ts'
+import { SubtaskCounters } from '../protocol/counters.ts'
+import type { Doorbells } from '../protocol/doorbell.ts'
+import type { Deployment, SubtaskRestore, SubtaskSnapshot } from '../protocol/messages.ts'
+import { RingReader, RingWriter } from '../protocol/ring.ts'
+import { locate } from './failure.ts'
+import { OperatorChain } from './operator-chain.ts'
+import type { Backpressure, Exchange } from './output.ts'
+import { BroadcastExchange, ForwardExchange, HashExchange, OutputChannel, RebalanceExchange } from './output.ts'
+import { SplitReading } from './split-reading.ts'
+import { Task } from './task.ts'
+
+/** What tasks tell the thread that runs them. */
+export interface TaskReports {
+  acknowledge(checkpoint: number, snapshot: SubtaskSnapshot): void
+  ended(subtask: string): void
+  fail(error: unknown): void
+  wake(): void
+}
+
+/** Builds the subtasks of one worker and the ends of their channels. */
+export function buildTasks(
+  deployment: Deployment,
+  attempt: number,
+  graph: StreamGraph,
+  clock: Clock,
+  doorbells: Doorbells,
+  reports: TaskReports,
+): readonly Task[] {
+  const { plan, worker } = deployment
+  const channels = new ChannelEnds(deployment, doorbells)
+  return plan.tasks.flatMap((task) =>
+    subtasksOf(task, plan, worker).map((subtask) =>
+      new TaskBuilder(deployment, attempt, graph, clock, channels, reports).build(task, subtask),
+    ),
+  )
+}
+
+function subtasksOf(task: TaskPlan, plan: ExecutionPlan, worker: number): readonly number[] {
+  const all = Array.from({ length: task.parallelism }, (_, subtask) => subtask)
+  return all.filter((subtask) => workerOfSubtask(plan, subtask) === worker)
+}
+
+/** The ends of channels that this worker holds: local ones are made once and shared by both sides. */
+class ChannelEnds {
+  readonly #deployment: Deployment
+  readonly #doorbells: Doorbells
+  readonly #codec = new MessagePackCodec()
+  readonly #local = new Map<string, LocalChannel>()
+
+  constructor(deployment: Deployment, doorbells: Doorbells) {
+    this.#deployment = deployment
+    this.#doorbells = doorbells
+  }
+
+  writer(channel: ChannelPlan): ChannelWriter {
+    const ring = this.#deployment.rings[channel.id]
+    if (ring === undefined) return this.#localChannel(channel)
+    const reader = workerOfSubtask(this.#deployment.plan, channel.to)
+    return new RemoteWriter(new RingWriter(ring), this.#codec, () => this.#doorbells.ring(reader))
+  }
+
+  reader(channel: ChannelPlan): ChannelReader {
+    const ring = this.#deployment.rings[channel.id]
+    if (ring === undefined) return this.#localChannel(channel)
+    const writer = workerOfSubtask(this.#deployment.plan, channel.from)
+    return new RemoteReader(new RingReader(ring), this.#codec, () => this.#doorbells.ring(writer))
+  }
+
+  #localChannel(channel: ChannelPlan): LocalChannel {
+    let local = this.#local.get(channel.id)
+    if (local === undefined) this.#local.set(channel.id, (local = new LocalChannel()))
+    return local
+  }
+}
+
+class TaskBuilder {
+  readonly #deployment: Deployment
+  readonly #attempt: number
+  readonly #graph: StreamGraph
+  readonly #clock: Clock
+  readonly #channels: ChannelEnds
+  readonly #reports: TaskReports
+  readonly #backpressure: Backpressure = { full: false }
+  readonly #outputs: OutputChannel[] = []
+
+  constructor(
+    deployment: Deployment,
+    attempt: number,
+    graph: StreamGraph,
+    clock: Clock,
+    channels: ChannelEnds,
+    reports: TaskReports,
+  ) {
+    this.#deployment = deployment
+    this.#attempt = attempt
+    this.#graph = graph
+    this.#clock = clock
+    this.#channels = channels
+    this.#reports = reports
+  }
+
+  build(plan: TaskPlan, subtask: number): Task {
+    const name = subtaskName(plan.id, subtask)
+    const restore = this.#deployment.restores[name] ?? { channelWatermarks: {}, operators: {} }
+    const counters = new SubtaskCounters(this.#deployment.counters, subtaskNames(this.#deployment.plan).indexOf(name))
+    const chain = this.#buildChain(plan, subtask, restore, counters)
+    const source = restore.operators[plan.id]
+    return new Task({
+      plan,
+      subtask,
+      chain,
+      inputs: this.#inputs(plan, subtask, restore),
+      outputs: this.#outputs,
+      backpressure: this.#backpressure,
+      reading: this.#buildReading(plan, subtask, restore),
+      recordsRead: source?.records ?? 0,
+      watermark: source?.watermark ?? WATERMARK_NONE,
+      clock: this.#clock,
+      counters,
+      lastCheckpoint: this.#deployment.lastCheckpoint,
+      acknowledge: (checkpoint, snapshot) => this.#reports.acknowledge(checkpoint, snapshot),
+      ended: () => this.#reports.ended(name),
+      fail: (error) => this.#reports.fail(locate(error, plan.id, subtask)),
+    })
+  }
+
+  #buildChain(task: TaskPlan, subtask: number, restore: SubtaskRestore, counters: SubtaskCounters): OperatorChain {
+    const { plan, run } = this.#deployment
+    let late = 0
+    const environment = {
+      task,
+      subtask,
+      maxParallelism: plan.maxParallelism,
+      nodes: this.#graph.nodes,
+      clock: this.#clock,
+      job: plan.job,
+      run,
+      attempt: this.#attempt,
+      backpressure: this.#backpressure,
+      late: () => counters.set('late', ++late),
+    }
+    return new OperatorChain(environment, (operator, cell) => this.#exchanges(operator, subtask, cell), restore.operators)
+  }
+
+  #exchanges(
+    operator: string,
+    subtask: number,
+    cell: RecordCell,
+  ): readonly { readonly output: string; readonly exchange: Exchange }[] {
+    const edges = this.#deployment.plan.edges.filter((edge) => edge.fromOperator === operator)
+    return edges.map((edge) => ({ output: edge.output, exchange: this.#exchange(edge, subtask, cell) }))
+  }
+
+  #exchange(edge: EdgePlan, subtask: number, cell: RecordCell): Exchange {
+    const { plan } = this.#deployment
+    const channels = channelsOfEdge(plan, edge)
+      .filter((channel) => channel.from === subtask)
+      .map((channel) => new OutputChannel(this.#channels.writer(channel), this.#backpressure))
+    this.#outputs.push(...channels)
+    switch (edge.partitioning) {
+      case 'forward':
+        return new ForwardExchange(channels, cell)
+      case 'hash': {
+        const reader = taskPlan(plan, edge.toTask).operators[0]!
+        const { keyOf } = this.#graph.nodes[reader.node]!
+        assert(keyOf !== undefined, `a hash exchange to '${reader.id}', which has no key`)
+        const failure = (error: unknown): SluiceError => locate(error, reader.id, subtask)
+        return new HashExchange(channels, cell, { keyOf, failure }, plan.maxParallelism)
+      }
+      case 'rebalance':
+        return new RebalanceExchange(channels, cell)
+      case 'broadcast':
+        return new BroadcastExchange(channels, cell)
+    }
+  }
+
+  #inputs(task: TaskPlan, subtask: number, restore: SubtaskRestore): ConstructorParameters<typeof Task>[0]['inputs'] {
+    const { plan } = this.#deployment
+    const edges = plan.edges.filter((edge) => edge.toTask === task.id)
+    const channels = edges.flatMap((edge) => channelsOfEdge(plan, edge).filter((channel) => channel.to === subtask))
+    return channels.map((channel) => ({
+      channel: channel.id,
+      reader: this.#channels.reader(channel),
+      watermark: restore.channelWatermarks[channel.id] ?? WATERMARK_NONE,
+    }))
+  }
+
+  #buildReading(task: TaskPlan, subtask: number, restore: SubtaskRestore): SplitReading | undefined {
+    const operator = task.operators[0]!
+    const { body } = this.#graph.nodes[operator.node]!
+    if (body.type !== 'source') return undefined
+    const context = { operator: operator.id, subtask, now: () => this.#clock.now() }
+    return new SplitReading(body.source, context, restore.operators[operator.id]?.splits ?? [], () => this.#reports.wake())
+  }
+}

@@ -1,0 +1,356 @@
+import type { SluiceError } from '../core/errors.ts'
+import { groupsOfSubtask } from '../core/key-groups.ts'
+import type { Operator, OperatorContext, Receiver, RecordCell } from '../core/operator.ts'
+import type { SinkWriter } from '../core/sink.ts'
+import type { Clock } from '../core/time.ts'
+import { NO_TIMESTAMP, WATERMARK_NONE } from '../core/time.ts'
+import { decodeValue, encodeValue } from '../core/value-codec.ts'
+import type { OperatorPlan, TaskPlan } from '../graph/execution-plan.ts'
+import type { GraphNode } from '../graph/stream-graph.ts'
+import type { OperatorRestore, OperatorSnapshot } from '../protocol/messages.ts'
+import { KeyedBackend } from '../state/keyed-backend.ts'
+import { locate } from './failure.ts'
+import type { Backpressure, Exchange } from './output.ts'
+import { FanOut, NOWHERE } from './output.ts'
+
+/** What a chain needs to know about the subtask it belongs to. */
+export interface ChainEnvironment {
+  readonly task: TaskPlan
+  readonly subtask: number
+  readonly maxParallelism: number
+  readonly nodes: readonly GraphNode[]
+  readonly clock: Clock
+  readonly job: string
+  readonly run: string
+  readonly attempt: number
+  readonly backpressure: Backpressure
+  /** Counts a record that came too late. */
+  readonly late: () => void
+}
+
+/** The exchanges that read an operator, by the name of its output. */
+export type ExchangesOf = (
+  operator: string,
+  cell: RecordCell,
+) => readonly { readonly output: string; readonly exchange: Exchange }[]
+
+/**
+ * The operators of a task, called directly by each other. Records run down the chain inside one call. Watermarks go operator by
+ * operator: each fires what is due, and only then passes the watermark on, so that it never overtakes a result.
+ */
+export class OperatorChain {
+  /** The timestamp of the record on its way. */
+  readonly cell: RecordCell = { timestamp: NO_TIMESTAMP }
+  /** Takes the task's input; for a source task, what the source reads. */
+  readonly head: Receiver
+  readonly #links: readonly ChainLink[]
+  readonly #timed: readonly ChainLink[]
+
+  constructor(environment: ChainEnvironment, exchangesOf: ExchangesOf, restores: Readonly<Record<string, OperatorRestore>>) {
+    const links = new Map<string, ChainLink>()
+    // Last first: an operator is made with its receivers.
+    for (const plan of environment.task.operators.toReversed()) {
+      const readers = [...links.values()].filter((link) => link.plan.chainedTo?.operator === plan.id)
+      const link = new ChainLink(environment, plan, this.cell, readers, exchangesOf(plan.id, this.cell), restores[plan.id])
+      links.set(plan.id, link)
+    }
+    this.#links = [...links.values()].toReversed()
+    this.head = this.#links[0]!.receiver
+    this.#timed = this.#links.filter((link) => link.operator.nextProcessingTime !== undefined)
+  }
+
+  open(): void {
+    for (const link of this.#links.toReversed()) link.operator.open?.()
+  }
+
+  get hasBatchHooks(): boolean {
+    return this.#links.some((link) => link.operator.onBatchEnd !== undefined)
+  }
+
+  onBatchEnd(): void {
+    for (const link of this.#links) link.operator.onBatchEnd?.()
+  }
+
+  /** Gives the first operator a watermark; `advance` carries it out. */
+  onWatermark(watermark: number): void {
+    this.#links[0]!.receiveWatermark(watermark)
+  }
+
+  /** Lets operators fire what their watermarks make due. False: an output is full, call again. */
+  advance(): boolean {
+    for (const link of this.#links) if (!link.advance()) return false
+    return true
+  }
+
+  /** The next instant at which an operator wants to act by the clock. */
+  nextProcessingTime(): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const link of this.#timed) next = Math.min(next, link.operator.nextProcessingTime!())
+    return next
+  }
+
+  /** Fires what is due by the clock. False: an output is full, call again. */
+  onProcessingTime(nowMs: number): boolean {
+    for (const link of this.#timed) if (link.operator.onProcessingTime?.(nowMs) === false) return false
+    return true
+  }
+
+  /** The cut of the sinks: their committables, prepared in the background. */
+  prepareCommit(checkpoint: number): readonly Promise<PreparedSink>[] {
+    return this.#links.flatMap((link) => (link.writer ? [link.prepareCommit(checkpoint, link.writer)] : []))
+  }
+
+  /** The state of all operators, in one synchronous step. */
+  snapshot(): readonly OperatorSnapshot[] {
+    return this.#links.map((link) => link.snapshot())
+  }
+
+  /** The watermark of the last operator, for the person who watches. */
+  get watermark(): number {
+    return this.#links[this.#links.length - 1]!.outputWatermark
+  }
+
+  /** Records that the sinks of this chain took in. */
+  get recordsWritten(): number {
+    return this.#links.reduce((sum, link) => sum + (link.writer ? link.records : 0), 0)
+  }
+
+  close(): void {
+    for (const link of this.#links) link.close()
+  }
+}
+
+/** What a sink has staged for a checkpoint. */
+export interface PreparedSink {
+  readonly operator: string
+  readonly committables: readonly Uint8Array<ArrayBuffer>[]
+}
+
+/** One operator in its chain, and the world as the operator sees it. */
+class ChainLink implements OperatorContext {
+  readonly plan: OperatorPlan
+  readonly operator: Operator
+  readonly receiver: Receiver
+  readonly writer: SinkWriter<unknown> | undefined
+  readonly cell: RecordCell
+  readonly output: Receiver
+  readonly subtask: number
+  readonly parallelism: number
+  readonly clock: Clock
+  readonly keyed: KeyedBackend | undefined
+  watermark: number
+  records: number
+  readonly #environment: ChainEnvironment
+  readonly #readers: readonly ChainLink[]
+  readonly #exchanges: readonly { readonly output: string; readonly exchange: Exchange }[]
+  readonly #sides = new Map<string, Receiver>()
+  #pendingWatermark: number
+  #emittedWatermark: number
+  /** The current watermark has not been passed on yet: something due waits for room. */
+  #firing = false
+
+  constructor(
+    environment: ChainEnvironment,
+    plan: OperatorPlan,
+    cell: RecordCell,
+    readers: readonly ChainLink[],
+    exchanges: readonly { readonly output: string; readonly exchange: Exchange }[],
+    restore: OperatorRestore | undefined,
+  ) {
+    this.#environment = environment
+    this.plan = plan
+    this.cell = cell
+    this.#readers = readers
+    this.#exchanges = exchanges
+    this.subtask = environment.subtask
+    this.parallelism = environment.task.parallelism
+    this.clock = environment.clock
+    this.output = this.#receiverOf('main')
+    this.watermark = restore?.watermark ?? WATERMARK_NONE
+    this.#pendingWatermark = this.watermark
+    this.#emittedWatermark = WATERMARK_NONE
+    this.records = restore?.records ?? 0
+    const node = environment.nodes[plan.node]!
+    if (plan.keyed) {
+      this.keyed = new KeyedBackend(
+        groupsOfSubtask(this.subtask, this.parallelism, environment.maxParallelism),
+        environment.maxParallelism,
+      )
+    }
+    const made = this.#make(node)
+    this.operator = made.operator
+    this.writer = made.writer
+    for (const chunk of restore?.chunks ?? []) this.keyed?.restore(chunk)
+    if (restore !== undefined && restore.states.length > 0) this.operator.restore?.(restore.states.map(decodeValue))
+    this.receiver = this.keyed && node.keyOf ? new KeyingReceiver(this.keyed, node.keyOf, this.operator, this) : this.operator
+  }
+
+  #make(node: GraphNode): { operator: Operator; writer: SinkWriter<unknown> | undefined } {
+    switch (node.body.type) {
+      case 'source':
+        return { operator: new PassOn(this.output), writer: undefined }
+      case 'operator':
+        return { operator: node.body.create(this), writer: undefined }
+      case 'sink': {
+        const { job, run, attempt } = this.#environment
+        const writer = node.body.sink.createWriter({ job, run, attempt, operator: this.operatorId, subtask: this.subtask })
+        return { operator: new WriteTo(writer, this), writer }
+      }
+    }
+  }
+
+  #receiverOf(output: string): Receiver {
+    const receivers: Receiver[] = this.#readers
+      .filter((reader) => reader.plan.chainedTo!.output === output)
+      .map((reader) => reader.receiver)
+    for (const { output: name, exchange } of this.#exchanges) if (name === output) receivers.push(exchange)
+    if (receivers.length === 0) return NOWHERE
+    return receivers.length === 1 ? receivers[0]! : new FanOut(receivers)
+  }
+
+  // The operator's context
+
+  get hasRoom(): boolean {
+    return !this.#environment.backpressure.full
+  }
+
+  get operatorId(): string {
+    return this.plan.id
+  }
+
+  side(tag: string): Receiver {
+    let receiver = this.#sides.get(tag)
+    if (receiver === undefined) this.#sides.set(tag, (receiver = this.#receiverOf(tag)))
+    return receiver
+  }
+
+  emitWatermark(watermark: number): void {
+    if (watermark <= this.#emittedWatermark) return
+    this.#emittedWatermark = watermark
+    for (const reader of this.#readers) reader.receiveWatermark(watermark)
+    for (const { exchange } of this.#exchanges) {
+      for (const channel of exchange.channels) channel.sendControl({ kind: 'watermark', time: watermark })
+    }
+  }
+
+  get outputWatermark(): number {
+    return this.operator.makesWatermarks ? this.#emittedWatermark : this.watermark
+  }
+
+  late(): void {
+    this.#environment.late()
+  }
+
+  failure(error: unknown): SluiceError {
+    return locate(error, this.operatorId, this.subtask)
+  }
+
+  // Its life in the chain
+
+  receiveWatermark(watermark: number): void {
+    if (watermark > this.#pendingWatermark) this.#pendingWatermark = watermark
+  }
+
+  advance(): boolean {
+    if (this.#pendingWatermark > this.watermark) {
+      // Timers and windows see the new watermark while they fire; it goes on only when all of them are done.
+      this.watermark = this.#pendingWatermark
+      this.#firing = true
+    }
+    if (!this.#firing) return true
+    if (this.operator.onWatermark?.(this.watermark) === false) return false
+    this.#firing = false
+    if (!this.operator.makesWatermarks || this.watermark === Number.POSITIVE_INFINITY) this.emitWatermark(this.watermark)
+    return true
+  }
+
+  async prepareCommit(checkpoint: number, writer: SinkWriter<unknown>): Promise<PreparedSink> {
+    try {
+      const committables = await writer.prepareCommit(checkpoint)
+      return { operator: this.operatorId, committables: committables.map(encodeValue) }
+    } catch (error) {
+      throw this.failure(error)
+    }
+  }
+
+  snapshot(): OperatorSnapshot {
+    const state = this.operator.snapshot?.()
+    return {
+      operator: this.operatorId,
+      watermark: this.watermark,
+      records: this.records,
+      ...(state === undefined ? {} : { state: encodeValue(state) }),
+      chunks: this.#snapshotKeyed(),
+    }
+  }
+
+  #snapshotKeyed(): OperatorSnapshot['chunks'] {
+    try {
+      return this.keyed?.snapshot() ?? []
+    } catch (error) {
+      throw this.failure(error)
+    }
+  }
+
+  close(): void {
+    this.operator.close?.()
+    this.writer?.close()
+  }
+}
+
+/** The head of a source task: hands on what was read. */
+class PassOn implements Operator {
+  readonly #output: Receiver
+
+  constructor(output: Receiver) {
+    this.#output = output
+  }
+
+  onRecord(value: unknown): void {
+    this.#output.onRecord(value)
+  }
+}
+
+/** The end of a chain at a sink. */
+class WriteTo implements Operator {
+  readonly #writer: SinkWriter<unknown>
+  readonly #link: { records: number; failure(error: unknown): SluiceError }
+
+  constructor(writer: SinkWriter<unknown>, link: { records: number; failure(error: unknown): SluiceError }) {
+    this.#writer = writer
+    this.#link = link
+  }
+
+  onRecord(value: unknown): void {
+    try {
+      this.#writer.write(value)
+    } catch (error) {
+      throw this.#link.failure(error)
+    }
+    this.#link.records++
+  }
+}
+
+/** Makes a record's key the current one before its operator sees it. */
+class KeyingReceiver implements Receiver {
+  readonly #keyed: KeyedBackend
+  readonly #keyOf: (value: unknown) => unknown
+  readonly #operator: Operator
+  readonly #context: OperatorContext
+
+  constructor(keyed: KeyedBackend, keyOf: (value: unknown) => unknown, operator: Operator, context: OperatorContext) {
+    this.#keyed = keyed
+    this.#keyOf = keyOf
+    this.#operator = operator
+    this.#context = context
+  }
+
+  onRecord(value: unknown): void {
+    try {
+      this.#keyed.setKey(this.#keyOf(value))
+    } catch (error) {
+      throw this.#context.failure(error)
+    }
+    this.#operator.onRecord(value)
+  }
+}

@@ -1,0 +1,90 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { Doorbells } from '../protocol/doorbell.ts'
+import type { Task } from './task.ts'
+
+/** How long tasks may run before the thread looks at its messages again. */
+const TURN_MS = 4
+const SLEEP_MAX_MS = 1_000
+
+/**
+ * Runs the tasks of one worker in turn. As long as any of them does something it goes round; when none does, it sleeps on the worker's
+ * doorbell until a channel changes, a message comes or a timer is due.
+ */
+export class TaskLoop {
+  readonly #tasks: readonly Task[]
+  readonly #doorbells: Doorbells
+  readonly #worker: number
+  readonly #now: () => number
+  readonly #busyMs: number[]
+  #stopped = false
+
+  constructor(tasks: readonly Task[], doorbells: Doorbells, worker: number, now: () => number) {
+    this.#tasks = tasks
+    this.#doorbells = doorbells
+    this.#worker = worker
+    this.#now = now
+    this.#busyMs = tasks.map(() => 0)
+  }
+
+  /** Wakes the loop from within its own thread. */
+  wake(): void {
+    this.#doorbells.ring(this.#worker)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.wake()
+  }
+
+  /** Runs until `stop`. @throws what a task threw, with the task's name. */
+  async run(): Promise<void> {
+    let turnEnd = performance.now() + TURN_MS
+    while (!this.#stopped) {
+      const worked = this.#round()
+      if (!worked) {
+        this.#publish()
+        await this.#sleep()
+      } else if (performance.now() >= turnEnd) {
+        for (const task of this.#tasks) task.flush()
+        this.#publish()
+        await nextTurn()
+      } else continue
+      turnEnd = performance.now() + TURN_MS
+    }
+  }
+
+  #round(): boolean {
+    let worked = false
+    let before = performance.now()
+    for (let index = 0; index < this.#tasks.length; index++) {
+      const task = this.#tasks[index]!
+      try {
+        if (!task.step()) continue
+      } catch (error) {
+        throw task.locate(error)
+      }
+      worked = true
+      const after = performance.now()
+      this.#busyMs[index] = this.#busyMs[index]! + after - before
+      before = after
+    }
+    return worked
+  }
+
+  #publish(): void {
+    this.#tasks.forEach((task, index) => {
+      task.publishCounters(this.#busyMs[index]!)
+    })
+  }
+
+  async #sleep(): Promise<void> {
+    // Announced before the last look: a writer that publishes after our look sees the announcement and rings.
+    this.#doorbells.announceSleep(this.#worker)
+    if (this.#stopped || this.#tasks.some((task) => task.ready)) {
+      this.#doorbells.stayAwake(this.#worker)
+      return
+    }
+    const timer = Math.min(...this.#tasks.map((task) => task.nextWakeup())) - this.#now()
+    await this.#doorbells.sleep(this.#worker, Math.max(1, Math.min(SLEEP_MAX_MS, timer)))
+  }
+}

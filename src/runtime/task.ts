@@ -1,0 +1,342 @@
+import { BarrierAligner } from '../checkpoint/barrier-aligner.ts'
+import { unreachable } from '../core/assert.ts'
+import type { SluiceError } from '../core/errors.ts'
+import type { Clock } from '../core/time.ts'
+import { NO_TIMESTAMP, WATERMARK_END } from '../core/time.ts'
+import type { TaskPlan } from '../graph/execution-plan.ts'
+import { subtaskName } from '../graph/execution-plan.ts'
+import type { ChannelReader } from '../protocol/channel.ts'
+import type { SubtaskCounters } from '../protocol/counters.ts'
+import type { Element, RecordBatch } from '../protocol/element.ts'
+import type { OperatorSnapshot, SubtaskSnapshot } from '../protocol/messages.ts'
+import { locate } from './failure.ts'
+import { InputGate } from './input-gate.ts'
+import type { OperatorChain, PreparedSink } from './operator-chain.ts'
+import type { Backpressure, OutputChannel } from './output.ts'
+import { BATCH_RECORDS } from './output.ts'
+import type { SplitReading } from './split-reading.ts'
+import { WatermarkMerger } from './watermark-merger.ts'
+
+/**
+ * The life of a task:
+ *
+ *   running   takes records, watermarks and barriers
+ *   draining  the input has ended; windows and timers still fire
+ *   ended     everything is sent; only barriers pass, until the job is over
+ *   closed    files and readers are released
+ */
+export type TaskState = 'running' | 'draining' | 'ended' | 'closed'
+
+/** What a task is made of. */
+export interface TaskParts {
+  readonly plan: TaskPlan
+  readonly subtask: number
+  readonly chain: OperatorChain
+  readonly inputs: readonly TaskInput[]
+  readonly outputs: readonly OutputChannel[]
+  readonly backpressure: Backpressure
+  /** Present in tasks that begin with a source. */
+  readonly reading: SplitReading | undefined
+  /** Records read so far, of a source. */
+  readonly recordsRead: number
+  readonly clock: Clock
+  readonly counters: SubtaskCounters
+  readonly lastCheckpoint: number
+  /** The merged watermark that the restored checkpoint stored. */
+  readonly watermark: number
+  readonly acknowledge: (checkpoint: number, snapshot: SubtaskSnapshot) => void
+  readonly ended: () => void
+  readonly fail: (error: unknown) => void
+}
+
+/** One channel into a task. */
+export interface TaskInput {
+  readonly channel: string
+  readonly reader: ChannelReader
+  readonly watermark: number
+}
+
+/**
+ * One subtask: input gate or source, operator chain, outputs. A step does a bounded piece of work and returns whether it did anything;
+ * it never waits. What always holds:
+ *
+ * - Nothing is taken from the input while an output is full or a watermark is still firing, so what waits in the outputs is bounded by the
+ *   results of one record.
+ * - A barrier is met only between two batches with everything before it carried out. Cut of the sinks, barrier downstream and snapshot
+ *   are one synchronous step: nothing is emitted between them.
+ * - Acknowledgements leave in the order of their checkpoints.
+ */
+export class Task {
+  readonly name: string
+  readonly #parts: TaskParts
+  readonly #chain: OperatorChain
+  readonly #aligner: BarrierAligner
+  readonly #merger: WatermarkMerger
+  readonly #gate: InputGate
+  #state: TaskState = 'running'
+  #batch: { readonly values: readonly unknown[]; readonly timestamps: readonly number[] | undefined } | undefined
+  #batchIndex = 0
+  #recordsIn = 0
+  #recordsRead: number
+  #triggered = 0
+  #settledTrigger: number
+  #caughtUp = true
+  #lastAcknowledgement: Promise<void> = Promise.resolve()
+
+  constructor(parts: TaskParts) {
+    this.name = subtaskName(parts.plan.id, parts.subtask)
+    this.#parts = parts
+    this.#chain = parts.chain
+    this.#recordsRead = parts.recordsRead
+    this.#settledTrigger = parts.lastCheckpoint
+    this.#aligner = new BarrierAligner(parts.inputs.length, parts.lastCheckpoint)
+    this.#merger = new WatermarkMerger(
+      parts.inputs.map((input) => input.watermark),
+      parts.watermark,
+    )
+    this.#gate = new InputGate(
+      parts.inputs.map((input) => input.reader),
+      this.#aligner,
+    )
+  }
+
+  get state(): TaskState {
+    return this.#state
+  }
+
+  open(): void {
+    this.#chain.open()
+  }
+
+  /** Does a piece of work. False when there was none to do. */
+  step(): boolean {
+    if (this.#state === 'closed') return false
+    if (this.#parts.backpressure.full && !this.#flushFull()) return false
+    if (!this.#caughtUp) return this.#catchUp()
+    if (this.#chain.nextProcessingTime() <= this.#parts.clock.now()) return this.#fireProcessingTime()
+    if (this.#batch !== undefined) return this.#handleBatch()
+    if (this.#state === 'draining') return this.#end()
+    const worked = this.#parts.reading === undefined ? this.#stepInput() : this.#stepSource(this.#parts.reading)
+    // Whoever runs dry sends what it has: full batches under load, no delay without it.
+    return worked || this.flush()
+  }
+
+  /** Sends the open batches. True when there was anything to send. */
+  flush(): boolean {
+    let sent = false
+    for (const output of this.#parts.outputs) sent = output.sendBatch() || sent
+    return sent
+  }
+
+  /** Whether a step would find something to do; asked a last time before the worker sleeps. */
+  get ready(): boolean {
+    if (this.#state === 'closed') return false
+    if (this.#parts.backpressure.full) return this.#parts.outputs.every((output) => output.flush())
+    if (!this.#caughtUp || this.#batch !== undefined || this.#state === 'draining') return true
+    return this.#parts.reading === undefined ? this.#gate.readable : this.#triggered > this.#settledTrigger
+  }
+
+  /** When a step should be tried again though nobody rings: a timer is due, or a source had nothing. */
+  nextWakeup(): number {
+    const timer = this.#chain.nextProcessingTime()
+    return this.#retrySourceAt < timer ? this.#retrySourceAt : timer
+  }
+
+  #retrySourceAt = Number.POSITIVE_INFINITY
+
+  /** The coordinator asks a source for a barrier; it is sent between two batches. */
+  trigger(checkpoint: number): void {
+    if (checkpoint > this.#triggered) this.#triggered = checkpoint
+  }
+
+  /** The coordinator gave a checkpoint up. */
+  abort(checkpoint: number): void {
+    this.#aligner.onAbort(checkpoint)
+    if (checkpoint > this.#settledTrigger) this.#settledTrigger = checkpoint
+  }
+
+  close(): void {
+    if (this.#state === 'closed') return
+    this.#state = 'closed'
+    this.#parts.reading?.close()
+    this.#chain.close()
+  }
+
+  /** An error that came out of a step, with its place. */
+  locate(error: unknown): SluiceError {
+    return locate(error, this.#parts.plan.id, this.#parts.subtask)
+  }
+
+  publishCounters(busyMs: number): void {
+    const { counters, chain } = this.#parts
+    counters.set('busyMs', busyMs)
+    counters.set('recordsIn', this.#parts.reading === undefined ? this.#recordsIn : this.#recordsRead)
+    const sent = this.#parts.outputs.reduce((sum, output) => sum + output.records, 0)
+    counters.set('recordsOut', chain.recordsWritten + sent)
+    counters.set('watermark', this.#state === 'ended' ? WATERMARK_END : chain.watermark)
+  }
+
+  // Inputs
+
+  #stepInput(): boolean {
+    const element = this.#gate.poll()
+    if (element === undefined) return false
+    this.#handleElement(element, this.#gate.channel)
+    return true
+  }
+
+  #handleElement(element: Element, channel: number): void {
+    switch (element.kind) {
+      case 'records':
+        this.#begin(element)
+        this.#handleBatch()
+        return
+      case 'watermark':
+        return this.#onMergedTime(this.#merger.onWatermark(channel, element.time).watermark)
+      case 'idle':
+        return this.#onMergedTime(this.#merger.onIdle(channel).watermark)
+      case 'active':
+        return this.#onMergedTime(this.#merger.onActive(channel).watermark)
+      case 'barrier':
+        if (this.#aligner.onBarrier(channel, element.checkpoint)) this.#takeSnapshot(element.checkpoint)
+        return
+      case 'end':
+        this.#onMergedTime(this.#merger.onEnd(channel).watermark)
+        if (this.#merger.finished) this.#state = 'draining'
+        return
+      default:
+        unreachable(element)
+    }
+  }
+
+  #onMergedTime(watermark: number): void {
+    this.#chain.onWatermark(watermark)
+    this.#catchUp()
+  }
+
+  #begin(batch: RecordBatch): void {
+    this.#batch = batch
+    this.#batchIndex = 0
+    this.#recordsIn += batch.values.length
+  }
+
+  /** Runs the records of the current batch down the chain until it is done or an output is full. */
+  #handleBatch(): boolean {
+    const { values, timestamps } = this.#batch!
+    const { backpressure, chain } = this.#parts
+    const { cell, head } = chain
+    let index = this.#batchIndex
+    while (index < values.length && !backpressure.full) {
+      cell.timestamp = timestamps === undefined ? NO_TIMESTAMP : timestamps[index]!
+      head.onRecord(values[index])
+      index++
+    }
+    this.#batchIndex = index
+    if (index < values.length) return true
+    this.#batch = undefined
+    this.#chain.onBatchEnd()
+    this.#parts.reading?.handedOn()
+    this.#catchUp()
+    return true
+  }
+
+  /** Fires what watermarks have made due. */
+  #catchUp(): boolean {
+    this.#caughtUp = this.#chain.advance()
+    return true
+  }
+
+  #fireProcessingTime(): boolean {
+    this.#chain.onProcessingTime(this.#parts.clock.now())
+    return true
+  }
+
+  #flushFull(): boolean {
+    for (const output of this.#parts.outputs) if (!output.flush()) return false
+    this.#parts.backpressure.full = false
+    return true
+  }
+
+  // Sources
+
+  #stepSource(reading: SplitReading): boolean {
+    if (this.#triggered > this.#settledTrigger) {
+      this.#settledTrigger = this.#triggered
+      this.#takeSnapshot(this.#triggered)
+      return true
+    }
+    if (this.#state === 'ended') return false
+    const now = this.#parts.clock.now()
+    if (now < this.#retrySourceAt && this.#retrySourceAt !== Number.POSITIVE_INFINITY) return false
+    this.#retrySourceAt = Number.POSITIVE_INFINITY
+    const read = reading.next(BATCH_RECORDS)
+    switch (read.type) {
+      case 'records':
+        this.#recordsRead += read.records.length
+        this.#batch = { values: read.records, timestamps: undefined }
+        this.#batchIndex = 0
+        return this.#handleBatch()
+      case 'nothing':
+        this.#retrySourceAt = now + SOURCE_RETRY_MS
+        return false
+      case 'waiting':
+        return false
+      case 'end':
+        this.#state = 'draining'
+        this.#chain.onWatermark(WATERMARK_END)
+        return this.#catchUp()
+      default:
+        return unreachable(read)
+    }
+  }
+
+  #end(): boolean {
+    this.#state = 'ended'
+    for (const output of this.#parts.outputs) output.sendControl({ kind: 'end' })
+    this.#parts.ended()
+    return true
+  }
+
+  // Checkpoints
+
+  #takeSnapshot(checkpoint: number): void {
+    const prepared = this.#chain.prepareCommit(checkpoint)
+    // Should the snapshot throw, that error ends the attempt, and a cut that fails later has nobody to tell.
+    for (const sink of prepared) sink.catch(() => undefined)
+    for (const output of this.#parts.outputs) output.sendControl({ kind: 'barrier', checkpoint })
+    const operators = this.#chain.snapshot()
+    const snapshot: SubtaskSnapshot = {
+      task: this.#parts.plan.id,
+      subtask: this.#parts.subtask,
+      parallelism: this.#parts.plan.parallelism,
+      channelWatermarks: Object.fromEntries(
+        this.#parts.inputs.map((input, index) => [input.channel, this.#merger.watermarks[index]!]),
+      ),
+      operators: this.#parts.reading === undefined ? operators : this.#withPositions(operators, this.#parts.reading),
+    }
+    const before = this.#lastAcknowledgement
+    this.#lastAcknowledgement = Promise.all([before, ...prepared])
+      .then(([, ...sinks]) => {
+        if (this.#state !== 'closed') this.#parts.acknowledge(checkpoint, withCommittables(snapshot, sinks))
+      })
+      .catch((error: unknown) => {
+        if (this.#state !== 'closed') this.#parts.fail(error)
+      })
+  }
+
+  #withPositions(operators: readonly OperatorSnapshot[], reading: SplitReading): readonly OperatorSnapshot[] {
+    const [source, ...rest] = operators
+    return [{ ...source!, records: this.#recordsRead, splits: reading.positions() }, ...rest]
+  }
+}
+
+const SOURCE_RETRY_MS = 5
+
+function withCommittables(snapshot: SubtaskSnapshot, sinks: readonly PreparedSink[]): SubtaskSnapshot {
+  const staged = new Map(sinks.map((sink) => [sink.operator, sink.committables]))
+  const operators = snapshot.operators.map((operator) => {
+    const committables = staged.get(operator.operator)
+    return committables === undefined ? operator : { ...operator, committables }
+  })
+  return { ...snapshot, operators }
+}

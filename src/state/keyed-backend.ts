@@ -1,0 +1,148 @@
+import { assert } from '../core/assert.ts'
+import { SluiceError } from '../core/errors.ts'
+import { canonicalKey, keyGroupOf } from '../core/key-groups.ts'
+import type { KeyedContext, KeyedTable, KeyedTimers, PaneTable } from '../core/keyed-state.ts'
+import { GroupedTable } from './grouped-table.ts'
+import { WindowPanes } from './pane-table.ts'
+import type { SnapshotChunk, StateSection } from './snapshot-chunk.ts'
+import { ChunkWriter, readChunk } from './snapshot-chunk.ts'
+import { TimerQueue } from './timers.ts'
+
+/** The key that is being handled, as the tables see it. `sequence` changes with every change of the key. */
+export interface CurrentKey {
+  key: unknown
+  canonical: unknown
+  group: number
+  sequence: number
+}
+
+/** A state that takes part in snapshots. */
+export interface SnapshottedState {
+  /** All entries of a key group, in as few sections as its shape allows. */
+  sections(group: number): Iterable<StateSection>
+  restore(section: StateSection): void
+}
+
+/**
+ * The keyed state of one operator in one subtask, in memory. What always holds:
+ *
+ * - Every entry belongs to a key group of this subtask; a record whose key group is another's is refused, because its state would be lost
+ *   at the next restore with another parallelism.
+ * - A snapshot is taken between two records, in one synchronous step, and shares nothing with the live state.
+ */
+export class KeyedBackend implements KeyedContext {
+  readonly #firstGroup: number
+  readonly #lastGroup: number
+  readonly #maxParallelism: number
+  readonly #current: CurrentKey = { key: undefined, canonical: undefined, group: -1, sequence: 0 }
+  readonly #tables = new Map<string, GroupedTable<unknown>>()
+  readonly #panes = new Map<string, WindowPanes<unknown>>()
+  #eventTimers: TimerQueue | undefined
+  #processingTimers: TimerQueue | undefined
+
+  constructor(groups: { first: number; last: number }, maxParallelism: number) {
+    this.#firstGroup = groups.first
+    this.#lastGroup = groups.last
+    this.#maxParallelism = maxParallelism
+  }
+
+  get key(): unknown {
+    return this.#current.key
+  }
+
+  /** Makes `key` the current one. @throws SluiceError `INVALID_KEY`, `UNSTABLE_KEY` */
+  setKey(key: unknown): void {
+    const group = keyGroupOf(key, this.#maxParallelism)
+    if (group < this.#firstGroup || group > this.#lastGroup) {
+      throw new SluiceError(
+        'UNSTABLE_KEY',
+        `the key ${String(key)} belongs to key group ${group}, not to ${this.#firstGroup}-${this.#lastGroup}`,
+        {
+          hint: 'the function given to keyBy must return the same key each time it sees a record: no random numbers, no time, no counters',
+        },
+      )
+    }
+    this.#resume(key, canonicalKey(key), group)
+  }
+
+  #resume(key: unknown, canonical: unknown, group: number): void {
+    const current = this.#current
+    current.key = key
+    current.canonical = canonical
+    current.group = group
+    current.sequence++
+  }
+
+  table<V>(name: string): KeyedTable<V> {
+    return this.#table(name) as GroupedTable<unknown> as KeyedTable<V>
+  }
+
+  panes<V>(name: string): PaneTable<V> {
+    return this.#paneTable(name) as WindowPanes<unknown> as PaneTable<V>
+  }
+
+  timers(): KeyedTimers {
+    const event = this.#timerQueue('event-timer')
+    const processing = this.#timerQueue('processing-timer')
+    const resume = (key: unknown, canonical: unknown, group: number): void => this.#resume(key, canonical, group)
+    return {
+      setEventTime: (time) => event.set(time),
+      deleteEventTime: (time) => event.delete(time),
+      setProcessingTime: (time) => processing.set(time),
+      deleteProcessingTime: (time) => processing.delete(time),
+      fireEventTime: (watermark, fire, proceed) => event.fire(watermark, resume, fire, proceed),
+      fireProcessingTime: (nowMs, fire, proceed) => processing.fire(nowMs, resume, fire, proceed),
+      nextProcessingTime: () => processing.next(),
+    }
+  }
+
+  #table(name: string): GroupedTable<unknown> {
+    let table = this.#tables.get(name)
+    if (table === undefined) this.#tables.set(name, (table = new GroupedTable(name, this.#current)))
+    return table
+  }
+
+  #paneTable(name: string): WindowPanes<unknown> {
+    let panes = this.#panes.get(name)
+    if (panes === undefined) this.#panes.set(name, (panes = new WindowPanes(name, this.#current)))
+    return panes
+  }
+
+  #timerQueue(kind: 'event-timer' | 'processing-timer'): TimerQueue {
+    if (kind === 'event-timer') return (this.#eventTimers ??= new TimerQueue(kind, this.#current))
+    return (this.#processingTimers ??= new TimerQueue(kind, this.#current))
+  }
+
+  /** All of the state as chunks, ordered by key group. */
+  snapshot(): readonly SnapshotChunk[] {
+    const states = this.#states()
+    const writer = new ChunkWriter()
+    for (let group = this.#firstGroup; group <= this.#lastGroup; group++) {
+      for (const state of states) for (const section of state.sections(group)) writer.add(section)
+    }
+    return writer.finish()
+  }
+
+  #states(): readonly SnapshottedState[] {
+    const timers = [this.#eventTimers, this.#processingTimers].filter((queue) => queue !== undefined)
+    return [...this.#tables.values(), ...this.#panes.values(), ...timers]
+  }
+
+  /** Takes those entries of a chunk that belong to this subtask's key groups. */
+  restore(bytes: Uint8Array): void {
+    for (const section of readChunk(bytes)) {
+      if (section.group < this.#firstGroup || section.group > this.#lastGroup) continue
+      assert(
+        section.values.length === 0 || section.values.length === section.keys.length,
+        `a section of ${section.name} has lost values`,
+      )
+      this.#stateOf(section).restore(section)
+    }
+  }
+
+  #stateOf(section: StateSection): SnapshottedState {
+    if (section.kind === 'table') return this.#table(section.name)
+    if (section.kind === 'pane') return this.#paneTable(section.name)
+    return this.#timerQueue(section.kind)
+  }
+}
