@@ -35,8 +35,16 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
     this.#context = context
   }
 
+  async check({ fresh, overwrite }: SinkOpening<StagedFile>): Promise<void> {
+    if (!fresh || overwrite) return
+    const names = await namesIn(this.#folder)
+    const foreign = names.filter((name) => isFinalName(name, this.#extension))
+    if (foreign.length > 0) throw this.#foreignOutput(foreign.length)
+  }
+
   async open(opening: SinkOpening<StagedFile>): Promise<void> {
     try {
+      await this.check(opening)
       await createFolder(this.#folder)
       await this.#claim()
       await this.#cleanUp(opening)
@@ -68,12 +76,9 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
     }
   }
 
-  /** Refusals come first, so that a refused start changes nothing. */
-  async #cleanUp({ fresh, overwrite, pending }: SinkOpening<StagedFile>): Promise<void> {
+  async #cleanUp({ fresh, pending }: SinkOpening<StagedFile>): Promise<void> {
     const names = await readdir(this.#folder)
-    const foreign = fresh ? names.filter((name) => isFinalName(name, this.#extension)) : []
-    if (foreign.length > 0 && !overwrite) throw this.#foreignOutput(foreign.length)
-    await this.#remove(foreign)
+    if (fresh) await this.#remove(names.filter((name) => isFinalName(name, this.#extension)))
     await this.#removeStaged(names, pending)
     await syncFolder(this.#folder)
   }
@@ -144,6 +149,15 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
 
   #error(code: SluiceError['code'], message: string, details: { cause?: unknown; hint?: string }): SluiceError {
     return new SluiceError(code, message, { operator: this.#context.operator, ...details })
+  }
+}
+
+/** A folder that does not exist yet holds nothing; what else may be wrong with it `open` will say. */
+async function namesIn(folder: string): Promise<readonly string[]> {
+  try {
+    return await readdir(folder)
+  } catch {
+    return []
   }
 }
 

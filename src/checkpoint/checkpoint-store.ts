@@ -188,30 +188,25 @@ export class CheckpointStore {
 
   /** Everything up to `checkpoint` is committed; older checkpoints beyond `retain` go. */
   committed(checkpoint: number, retain: number): void {
+    const old = this.retained().slice(0, -retain)
     this.#write('cannot note a commit', () => {
       this.#checkFence()
       this.#put('committed', checkpoint)
+      this.#removeManifests(old)
     })
-    for (const old of this.retained().slice(0, -retain)) this.#remove(old)
-  }
-
-  /** The job has come to its end. */
-  finish(): void {
-    this.#write('cannot note the end of the job', () => {
-      this.#checkFence()
-      this.#put('finished', true)
-    })
+    for (const id of old) this.#removeChunks(id)
   }
 
   /** Forgets all checkpoints and takes a new run; numbers of attempts and checkpoints go on, so that none is ever used twice. */
   forget(run: string): Claim {
+    const old = this.retained()
     this.#write('cannot forget the state', () => {
       this.#checkFence()
+      this.#removeManifests(old)
       for (const name of ['latest', 'committed', 'finished']) this.#meta.removeSync(name)
       this.#put('run', run)
       this.#claim = { ...this.#claim!, run }
     })
-    for (const checkpoint of this.retained()) this.#remove(checkpoint)
     this.sweep()
     return this.#claim!
   }
@@ -231,10 +226,9 @@ export class CheckpointStore {
     this.#removeChunks(checkpoint)
   }
 
-  #remove(checkpoint: number): void {
-    // The manifest first: chunks without a manifest are swept one day, a manifest without its chunks is a broken checkpoint.
-    this.#write('cannot remove an old checkpoint', () => this.#checkpoints.removeSync(checkpoint))
-    this.#removeChunks(checkpoint)
+  /** Manifests go before their chunks: chunks without a manifest are swept one day, a manifest without its chunks is a broken checkpoint. */
+  #removeManifests(checkpoints: readonly number[]): void {
+    for (const checkpoint of checkpoints) this.#checkpoints.removeSync(checkpoint)
   }
 
   #removeChunks(checkpoint: number): void {
@@ -252,11 +246,13 @@ export class CheckpointStore {
     }
   }
 
-  /** Gives the state back, so that another process may take it. */
-  async release(): Promise<void> {
-    if (this.#claim !== undefined && this.#get<number>('attempt') === this.#claim.attempt) {
-      this.#write('cannot release the state', () => this.#meta.removeSync('owner'))
-    }
+  /** Gives the state back, so that another process may take it, and notes in the same step whether the job has come to its end. */
+  async release(finished: boolean): Promise<void> {
+    this.#write('cannot release the state', () => {
+      if (this.#get<number>('attempt') !== this.#claim?.attempt) return
+      if (finished) this.#put('finished', true)
+      this.#meta.removeSync('owner')
+    })
     await this.#root.close()
   }
 

@@ -28,6 +28,13 @@ export class Committers {
     return this.#ledger
   }
 
+  /** Asks every sink whether it would refuse a fresh start, before anything is forgotten. */
+  async checkFresh(overwrite: boolean): Promise<void> {
+    for (const [operator, committer] of this.#committers) {
+      await located(operator, 'OUTPUT_UNWRITABLE', () => committer.check?.({ fresh: true, overwrite, pending: [] }))
+    }
+  }
+
   /** Before an attempt: checks the outputs, sweeps leftovers, and commits what the restored checkpoint lists. */
   async open(fresh: boolean, overwrite: boolean, pending: readonly StoredCommittable[], completed: number): Promise<void> {
     // An attempt that failed may have left a commit under way; two for the same sink must not overlap.

@@ -87,16 +87,15 @@ class JobManager {
     const forgetSignals = onInterrupt(() => this.#requestStop())
     let finished = false
     try {
-      this.#beginRun()
+      await this.#beginRun()
       await this.#runAttempts()
       finished = !this.#stopping || this.#inputEnded
-      if (finished) this.#store.finish()
       return this.#result(finished ? 'finished' : 'stopped')
     } finally {
       forgetSignals()
       this.#progress.close()
       await this.#committers?.close(finished)
-      await this.#store.release()
+      await this.#store.release(finished)
     }
   }
 
@@ -104,18 +103,23 @@ class JobManager {
     return this.#attempt?.inputEnded === true
   }
 
-  #beginRun(): void {
+  async #beginRun(): Promise<void> {
     const latest = this.#store.latestCheckpoint
-    if (this.#store.finished || this.#settings.fresh) {
-      if (this.#settings.fresh && latest !== undefined && !this.#store.finished) {
+    const warn = (message: string): void => this.#progress.note(message)
+    if (!this.#store.finished && !this.#settings.fresh) {
+      if (latest !== undefined) this.#progress.note(`resuming from checkpoint ${latest}`)
+      this.#committers = new Committers(this.#graph, this.#claim.run, warn)
+    } else {
+      const run = randomUUID()
+      this.#committers = new Committers(this.#graph, run, warn)
+      // A start that is refused must leave the state as it was: it may be one that somebody wants to resume.
+      await this.#committers.checkFresh(this.#settings.overwrite)
+      if (latest !== undefined && !this.#store.finished) {
         this.#progress.note(`--fresh: forgetting checkpoint ${latest} and everything before it, in ${this.#store.directory}`)
       }
-      this.#claim = this.#store.forget(randomUUID())
-    } else if (latest !== undefined) {
-      this.#progress.note(`resuming from checkpoint ${latest}`)
+      this.#claim = this.#store.forget(run)
     }
     this.#store.sweep()
-    this.#committers = new Committers(this.#graph, this.#claim.run, (message) => this.#progress.note(message))
   }
 
   async #runAttempts(): Promise<void> {

@@ -64,6 +64,10 @@ export interface SinkOpening<Committable = unknown> {
 /** Makes staged output visible. Calls never overlap. */
 export interface SinkCommitter<Committable = unknown> {
   /**
+   * Before anything of a run is forgotten or removed, at any sink: throws what `open` would refuse, and changes nothing.
+   */
+  check?(opening: SinkOpening<Committable>): void | Promise<void>
+  /**
    * Before the workers of an attempt start: checks the target, and removes staged leftovers of dead attempts, all but `pending`.
    * @throws SluiceError `OUTPUT_OF_ANOTHER_RUN` when a fresh start finds visible output and may not overwrite it.
    */

@@ -166,7 +166,10 @@ class TaskBuilder {
     const { plan } = this.#deployment
     const channels = channelsOfEdge(plan, edge)
       .filter((channel) => channel.from === subtask)
-      .map((channel) => new OutputChannel(this.#channels.writer(channel), this.#backpressure))
+      .map((channel) => {
+        const failure = (error: unknown): SluiceError => locate(error, edge.fromOperator, subtask)
+        return new OutputChannel(this.#channels.writer(channel), this.#backpressure, failure)
+      })
     this.#outputs.push(...channels)
     switch (edge.partitioning) {
       case 'forward':

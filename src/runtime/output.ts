@@ -16,13 +16,16 @@ export interface Backpressure {
 export class OutputChannel {
   readonly #writer: ChannelWriter
   readonly #backpressure: Backpressure
+  readonly #failure: (error: unknown) => Error
   #batch: RecordBatch = recordBatch()
   /** Records sent so far. */
   records = 0
 
-  constructor(writer: ChannelWriter, backpressure: Backpressure) {
+  /** @param failure says where a record came from that cannot be sent */
+  constructor(writer: ChannelWriter, backpressure: Backpressure, failure: (error: unknown) => Error) {
     this.#writer = writer
     this.#backpressure = backpressure
+    this.#failure = failure
   }
 
   add(value: unknown, timestamp: number): void {
@@ -49,7 +52,11 @@ export class OutputChannel {
   }
 
   #write(element: Element): void {
-    this.#writer.write(element)
+    try {
+      this.#writer.write(element)
+    } catch (error) {
+      throw this.#failure(error)
+    }
     if (this.#writer.full) this.#backpressure.full = true
   }
 

@@ -62,7 +62,11 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
     this.#found = entry
   }
 
-  *sections(group: number): Iterable<StateSection> {
+  snapshot(): (group: number) => Iterable<StateSection> {
+    return (group) => this.#sections(group)
+  }
+
+  *#sections(group: number): Iterable<StateSection> {
     const entries = this.#groups[group]
     if (entries === undefined || entries.size === 0) return
     const keys: unknown[] = []

@@ -18,8 +18,8 @@ export interface CurrentKey {
 
 /** A state that takes part in snapshots. */
 export interface SnapshottedState {
-  /** All entries of a key group, in as few sections as its shape allows. */
-  sections(group: number): Iterable<StateSection>
+  /** Begins a snapshot: the function returned gives the entries of one key group. It is used at once, before anything changes. */
+  snapshot(): (group: number) => Iterable<StateSection>
   restore(section: StateSection): void
 }
 
@@ -115,10 +115,10 @@ export class KeyedBackend implements KeyedContext {
 
   /** All of the state as chunks, ordered by key group. */
   snapshot(): readonly SnapshotChunk[] {
-    const states = this.#states()
+    const snapshots = this.#states().map((state) => state.snapshot())
     const writer = new ChunkWriter()
     for (let group = this.#firstGroup; group <= this.#lastGroup; group++) {
-      for (const state of states) for (const section of state.sections(group)) writer.add(section)
+      for (const sectionsOf of snapshots) for (const section of sectionsOf(group)) writer.add(section)
     }
     return writer.finish()
   }

@@ -18,7 +18,6 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
   readonly #panes = new Map<number, Pane<V>>()
   #lastWindow = Number.NaN
   #lastPane: Pane<V> | undefined
-  #byGroup: { readonly window: number; readonly entries: PaneEntry<V>[] }[][] | undefined
 
   constructor(name: string, current: CurrentKey) {
     this.#name = name
@@ -67,15 +66,18 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
     this.#lastWindow = Number.NaN
   }
 
-  *sections(group: number): Iterable<StateSection> {
-    // A pane is one map over all its key groups, so the first group of a snapshot sorts all entries and the last one forgets the result.
-    const byGroup = (this.#byGroup ??= this.#sortByGroup())
-    for (const { window, entries } of byGroup[group] ?? []) {
-      const keys = entries.map((entry) => entry.key)
-      yield { kind: 'pane', name: this.#name, group, namespace: window, keys, values: entries.map((entry) => entry.value) }
-    }
-    delete byGroup[group]
-    if (byGroup.every((left) => left === undefined)) this.#byGroup = undefined
+  snapshot(): (group: number) => Iterable<StateSection> {
+    // A pane is one map over all its key groups: they are sorted once, for this snapshot alone.
+    const byGroup = this.#sortByGroup()
+    return (group) =>
+      (byGroup[group] ?? []).map(({ window, entries }) => ({
+        kind: 'pane' as const,
+        name: this.#name,
+        group,
+        namespace: window,
+        keys: entries.map((entry) => entry.key),
+        values: entries.map((entry) => entry.value),
+      }))
   }
 
   #sortByGroup(): { readonly window: number; readonly entries: PaneEntry<V>[] }[][] {

@@ -73,7 +73,11 @@ export class TimerQueue implements SnapshottedState {
     this.#byTime.delete(time)
   }
 
-  *sections(group: number): Iterable<StateSection> {
+  snapshot(): (group: number) => Iterable<StateSection> {
+    return (group) => this.#sections(group)
+  }
+
+  *#sections(group: number): Iterable<StateSection> {
     for (const [time, timers] of this.#byTime) {
       const keys = [...timers.values()].filter((timer) => timer.group === group).map((timer) => timer.key)
       if (keys.length > 0) yield { kind: this.#kind, name: '', group, namespace: time, keys, values: [] }

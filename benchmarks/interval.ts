@@ -1,0 +1,247 @@
+import { spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { KeyedCountOutcome } from './jobs/keyed-count.ts'
+import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
+import { UsageError } from './support/benchmark.ts'
+import type { Environment } from './support/environment.ts'
+import { describeEnvironment, environmentLine } from './support/environment.ts'
+import { intervalChart } from './support/interval-chart.ts'
+import type { Spread } from './support/statistics.ts'
+import { fitLine, spreadOf } from './support/statistics.ts'
+import { percent, perSecond, renderTable } from './support/table.ts'
+
+/*
+ * Throughput against the interval between checkpoints. Each run is a process of its own, with a state folder of its own; the settings take
+ * turns (off, 10 s, 1 s, 100 ms, off, 10 s, ...), so that whatever else the machine does falls on all of them. Every run is verified: a
+ * wrong total ends the benchmark.
+ */
+
+export interface IntervalResult {
+  readonly benchmark: 'interval'
+  readonly environment: Environment
+  readonly parameters: IntervalParameters
+  readonly settings: readonly SettingResult[]
+  /** T(i) / T(off) = 1 + a / i + b over the medians. */
+  readonly fit: { readonly aSeconds: number; readonly b: number }
+  /** Every run, in the order in which they ran. */
+  readonly runs: readonly Run[]
+}
+
+export interface IntervalParameters {
+  readonly quick: boolean
+  readonly records: number
+  readonly keys: number
+  readonly parallelism: number
+  readonly repetitions: number
+  readonly guarantee: 'exactly-once'
+  /** What it means that a checkpoint is complete. */
+  readonly storage: string
+}
+
+/** All runs with one interval. */
+export interface SettingResult {
+  readonly every: Every
+  /** `null` for off. */
+  readonly intervalSeconds: number | null
+  readonly recordsPerSecond: Spread
+  readonly seconds: Spread
+  readonly cpuSecondsPerMillion: Spread
+  /** Completed in a run, the final one included. */
+  readonly checkpoints: Spread
+  /** From trigger to durable, over the checkpoints of all runs. */
+  readonly checkpointMs: Spread
+  /** Throughput against `off`, median against median. */
+  readonly ratio: number
+  /** The same within each round of the settings: how far the ratio itself moves. */
+  readonly ratios: Spread
+  /** Time that a checkpoint beyond those of `off` added to a run: (T(i) - T(off)) / (n(i) - n(off)). */
+  readonly secondsPerCheckpoint: number | null
+}
+
+interface Run extends KeyedCountOutcome {
+  readonly every: Every
+  readonly repetition: number
+  readonly checkpointMs: readonly number[]
+}
+
+const SETTINGS = [
+  { every: 'off', seconds: null },
+  { every: '10s', seconds: 10 },
+  { every: '1s', seconds: 1 },
+  { every: '100ms', seconds: 0.1 },
+] as const
+
+type Every = (typeof SETTINGS)[number]['every']
+
+const PARALLELISM = 2
+const JOB_FILE = join(import.meta.dirname, 'jobs', 'keyed-count.ts')
+const SECONDS_OF_A_RUN = 13
+const PILOT_RECORDS = 6_000_000
+/** Between two runs: the disk finishes what the last one left behind. */
+const PAUSE_MS = 300
+
+export const interval: Benchmark = {
+  name: 'interval',
+  question: 'what do checkpoints cost? A keyed count, checkpoints off and every 10 s, 1 s, 100 ms',
+  run,
+}
+
+async function run(options: BenchmarkOptions): Promise<void> {
+  const environment = describeEnvironment()
+  const parameters = await parametersOf(options)
+  process.stdout.write(`${environmentLine(environment)}\n`)
+  process.stdout.write(
+    `${parameters.records.toLocaleString('en-US')} records, ${parameters.keys.toLocaleString('en-US')} keys, ` +
+      `parallelism ${PARALLELISM}, ${parameters.repetitions} repetitions\n\n`,
+  )
+  const runs: Run[] = []
+  for (let repetition = 1; repetition <= parameters.repetitions; repetition++) {
+    for (const { every } of SETTINGS) {
+      const { outcome, checkpointMs } = await runJob(parameters.records, parameters.keys, every)
+      process.stderr.write(`${repetition}/${parameters.repetitions} ${every}: ${rate(outcome)}/s, verified\n`)
+      runs.push({ every, repetition, ...outcome, checkpointMs })
+      await pause(PAUSE_MS)
+    }
+  }
+  const result = summarise(environment, parameters, runs)
+  process.stdout.write(report(result))
+  if (options.json || !options.quick) write(options.out, result)
+}
+
+async function parametersOf(options: BenchmarkOptions): Promise<IntervalParameters> {
+  const keys = options.keys ?? 100_000
+  if (options.records !== undefined && options.records % keys !== 0)
+    throw new UsageError(`--records (${options.records}) must be a multiple of the ${keys} keys: the totals are known in advance`)
+  return {
+    quick: options.quick,
+    records: options.records ?? (options.quick ? 20 * keys : await recordsOfOneRun(keys)),
+    keys,
+    parallelism: PARALLELISM,
+    repetitions: options.repetitions ?? (options.quick ? 2 : 5),
+    guarantee: 'exactly-once',
+    storage: 'chunks and manifest in LMDB on the temporary folder, synced to disk before a checkpoint counts as complete',
+  }
+}
+
+/** As many records as take about 13 s without checkpoints, so that one of 10 s falls into a run. The pilot run also warms the file cache. */
+async function recordsOfOneRun(keys: number): Promise<number> {
+  const { outcome } = await runJob(Math.ceil(PILOT_RECORDS / keys) * keys, keys, 'off')
+  process.stderr.write(`pilot: ${rate(outcome)}/s\n`)
+  return Math.round((outcome.records / outcome.seconds) * (SECONDS_OF_A_RUN / keys)) * keys
+}
+
+function rate({ records, seconds }: KeyedCountOutcome): string {
+  return perSecond(records / seconds)
+}
+
+/** One run of the job in a process of its own. @throws Error when it fails or its totals are wrong */
+async function runJob(
+  records: number,
+  keys: number,
+  every: Every,
+): Promise<{ readonly outcome: KeyedCountOutcome; readonly checkpointMs: readonly number[] }> {
+  const stateDirectory = mkdtempSync(join(tmpdir(), 'sluice-bench-'))
+  const job = ['--records', String(records), '--keys', String(keys)]
+  const engine = ['--parallelism', String(PARALLELISM), '--checkpoint-every', every, '--state-directory', stateDirectory, '--json']
+  try {
+    const child = spawn(process.execPath, ['--conditions=source', JOB_FILE, ...job, ...engine], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const [stdout, stderr, code] = await Promise.all([
+      linesOf(child.stdout),
+      linesOf(child.stderr),
+      new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve)),
+    ])
+    if (code !== 0) throw new Error(`the job ended with exit code ${code}:\n${stderr.join('\n')}`)
+    const outcome = JSON.parse(stdout.at(-1) ?? 'null') as KeyedCountOutcome
+    if (!outcome.verified) throw new Error(`the job's output is wrong (checkpoints ${every}): ${JSON.stringify(outcome)}`)
+    return { outcome, checkpointMs: checkpointDurations(stderr) }
+  } finally {
+    rmSync(stateDirectory, { recursive: true, force: true })
+  }
+}
+
+async function linesOf(stream: NodeJS.ReadableStream): Promise<readonly string[]> {
+  const lines: string[] = []
+  for await (const line of createInterface({ input: stream })) lines.push(line)
+  return lines
+}
+
+function checkpointDurations(progress: readonly string[]): readonly number[] {
+  return progress
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as { event: string; durationMs: number })
+    .filter(({ event }) => event === 'checkpoint')
+    .map(({ durationMs }) => durationMs)
+}
+
+// Figures
+
+function summarise(environment: Environment, parameters: IntervalParameters, runs: readonly Run[]): IntervalResult {
+  const off = runs.filter((run) => run.every === 'off')
+  const secondsOff = spreadOf(off.map((run) => run.seconds)).median
+  const checkpointsOff = spreadOf(off.map((run) => run.checkpoints)).median
+  const settings = SETTINGS.map((setting): SettingResult => {
+    const own = runs.filter((run) => run.every === setting.every)
+    const seconds = spreadOf(own.map((run) => run.seconds))
+    const checkpoints = spreadOf(own.map((run) => run.checkpoints))
+    const more = checkpoints.median - checkpointsOff
+    return {
+      every: setting.every,
+      intervalSeconds: setting.seconds,
+      recordsPerSecond: spreadOf(own.map((run) => run.records / run.seconds)),
+      seconds,
+      cpuSecondsPerMillion: spreadOf(own.map((run) => run.cpuSeconds / (run.records / 1e6))),
+      checkpoints,
+      checkpointMs: spreadOf(own.flatMap((run) => run.checkpointMs)),
+      ratio: secondsOff / seconds.median,
+      ratios: spreadOf(own.map((run, index) => off[index]!.seconds / run.seconds)),
+      secondsPerCheckpoint: more > 0 ? (seconds.median - secondsOff) / more : null,
+    }
+  })
+  const points = settings.flatMap(({ intervalSeconds, seconds }) =>
+    intervalSeconds === null ? [] : [{ x: 1 / intervalSeconds, y: seconds.median / secondsOff - 1 }],
+  )
+  const { slope, intercept } = fitLine(points)
+  return { benchmark: 'interval', environment, parameters, settings, fit: { aSeconds: slope, b: intercept }, runs }
+}
+
+function report({ settings, fit, runs }: IntervalResult): string {
+  const rows = settings.map((setting) => [
+    setting.every,
+    `${perSecond(setting.recordsPerSecond.median)}/s`,
+    `${perSecond(setting.recordsPerSecond.min)} - ${perSecond(setting.recordsPerSecond.max)}`,
+    percent(setting.ratio),
+    `${percent(setting.ratios.min)} - ${percent(setting.ratios.max)}`,
+    setting.cpuSecondsPerMillion.median.toFixed(2),
+    setting.checkpoints.median.toFixed(0),
+    `${setting.checkpointMs.median.toFixed(0)} ms`,
+    setting.secondsPerCheckpoint === null ? '-' : `${(1000 * setting.secondsPerCheckpoint).toFixed(1)} ms`,
+  ])
+  const header = [
+    'every',
+    'records',
+    'min - max',
+    'of off',
+    'min - max',
+    'cpu s/M',
+    'checkpoints',
+    'median took',
+    'each cost',
+  ]
+  return (
+    `${renderTable(header, rows)}\nT(i) / T(off) = 1 + a / i + b:  a = ${(1000 * fit.aSeconds).toFixed(1)} ms a checkpoint, ` +
+    `b = ${percent(fit.b)}\nthe output of all ${runs.length} runs was verified\n`
+  )
+}
+
+function write(folder: string, result: IntervalResult): void {
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'interval.json'), `${JSON.stringify(result, null, 2)}\n`)
+  writeFileSync(join(folder, 'interval.svg'), intervalChart(result))
+  process.stdout.write(`written: ${join(folder, 'interval.json')}, ${join(folder, 'interval.svg')}\n`)
+}

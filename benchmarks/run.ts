@@ -1,0 +1,73 @@
+import { parseArgs } from 'node:util'
+import { interval } from './interval.ts'
+import { micro } from './micro.ts'
+import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
+import { UsageError, whole } from './support/benchmark.ts'
+
+const BENCHMARKS: readonly Benchmark[] = [interval, micro]
+
+const USAGE = `usage: npm run bench -- <name> [--quick] [--json] [--out <folder>]
+
+${BENCHMARKS.map(({ name, question }) => `  ${name.padEnd(10)} ${question}`).join('\n')}
+
+  --quick              a few seconds: shows that it runs and verifies, its figures mean little
+  --json               write the results to files also where it is not the default
+  --out <folder>       where to; implies --json (default: benchmarks/results)
+  --records <n>        interval: records of a run, a multiple of the keys (default: as many as take about 13 s)
+  --keys <n>           interval: distinct keys (default: 100000)
+  --repetitions <n>    interval: runs of each setting
+`
+
+/** 0: done, 1: the benchmark failed, 2: the command line is wrong. */
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    const [name, options] = parse(args)
+    if (name === undefined) {
+      process.stdout.write(USAGE)
+      return 0
+    }
+    const benchmark = BENCHMARKS.find((candidate) => candidate.name === name)
+    if (benchmark === undefined) throw new UsageError(`there is no benchmark '${name}'`)
+    await benchmark.run(options)
+    return 0
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    process.stderr.write(`bench: ${error.message}\n\n${USAGE}`)
+    return 2
+  }
+}
+
+function parse(args: readonly string[]): readonly [string | undefined, BenchmarkOptions] {
+  const { values, positionals } = parsed(args)
+  if (positionals.length > 1) throw new UsageError(`one benchmark at a time, not ${positionals.join(', ')}`)
+  const options: BenchmarkOptions = {
+    quick: values.quick ?? false,
+    json: values.json ?? values.out !== undefined,
+    out: values.out ?? `${import.meta.dirname}/results`,
+    records: whole(values.records, '--records'),
+    keys: whole(values.keys, '--keys'),
+    repetitions: whole(values.repetitions, '--repetitions'),
+  }
+  return [positionals[0], options]
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        quick: { type: 'boolean' },
+        json: { type: 'boolean' },
+        out: { type: 'string' },
+        records: { type: 'string' },
+        keys: { type: 'string' },
+        repetitions: { type: 'string' },
+      },
+    })
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2))

@@ -1,0 +1,51 @@
+import { spawnSync } from 'node:child_process'
+import { availableParallelism, cpus, loadavg, release, totalmem, type } from 'node:os'
+
+/** Where and with what a result came about: figures of two environments cannot be compared. */
+export interface Environment {
+  readonly takenAt: string
+  readonly cpu: string
+  readonly cores: number
+  readonly memoryGiB: number
+  readonly kernel: string
+  readonly node: string
+  readonly v8: string
+  readonly nodeFlags: readonly string[]
+  readonly command: string
+  /** Commit, with `+changes` when the sources differ from it; `unknown` outside a repository. */
+  readonly revision: string
+  /** Processes that wanted a core in the minute before: anything near the number of cores means the machine was not ours alone. */
+  readonly loadBefore: number
+}
+
+export function describeEnvironment(): Environment {
+  return {
+    takenAt: new Date().toISOString(),
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    kernel: `${type()} ${release()} ${process.arch}`,
+    node: process.version,
+    v8: process.versions.v8,
+    nodeFlags: process.execArgv,
+    command: `npm run bench -- ${process.argv.slice(2).join(' ')}`,
+    revision: revision(),
+    loadBefore: loadavg()[0]!,
+  }
+}
+
+export function environmentLine(environment: Environment): string {
+  const { cpu, cores, memoryGiB, kernel, node, revision } = environment
+  return `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${kernel}, Node ${node}, revision ${revision}`
+}
+
+function revision(): string {
+  const head = git('rev-parse', '--short', 'HEAD')
+  if (head === undefined) return 'unknown'
+  return git('status', '--porcelain', '--', 'src', 'operators', 'benchmarks') === '' ? head : `${head}+changes`
+}
+
+function git(...args: readonly string[]): string | undefined {
+  const { status, stdout } = spawnSync('git', args, { cwd: import.meta.dirname, encoding: 'utf8' })
+  return status === 0 ? stdout.trim() : undefined
+}
