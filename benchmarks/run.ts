@@ -11,7 +11,7 @@ const USAGE = `usage: npm run bench -- <name> [--quick] [--json] [--out <folder>
 ${BENCHMARKS.map(({ name, question }) => `  ${name.padEnd(10)} ${question}`).join('\n')}
 
   --quick              a few seconds: shows that it runs and verifies, its figures mean little
-  --json               write the results to files also where it is not the default
+  --json               write the results to files; a full run of interval does so by itself
   --out <folder>       where to; implies --json (default: benchmarks/results)
   --records <n>        interval: records of a run, a multiple of the keys (default: as many as take about 13 s)
   --keys <n>           interval: distinct keys (default: 100000)

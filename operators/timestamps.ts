@@ -8,6 +8,11 @@ import { CurrentRecord } from './record-context.ts'
 export interface TimestampOptions {
   /** How far a record's time may lie behind the latest one seen before it is late. Default: 0, times never go back. */
   readonly maxOutOfOrderness?: Duration
+  /**
+   * After this long without a record the stream counts as idle here, and no longer holds back the watermark of those who read other
+   * streams too. By the clock, so what is late may then differ from run to run. Default: never.
+   */
+  readonly idleTimeout?: Duration
 }
 
 /**
@@ -26,7 +31,8 @@ export function timestampsOperator<T>(
   options: TimestampOptions,
 ): (context: OperatorContext) => Operator<T> {
   const boundMs = durationMs(options.maxOutOfOrderness ?? 0, 'maxOutOfOrderness')
-  return (context) => new TimestampAssigner(fn as (value: unknown, context: RecordContext) => number, boundMs, context)
+  const idleMs = options.idleTimeout === undefined ? Number.POSITIVE_INFINITY : durationMs(options.idleTimeout, 'idleTimeout')
+  return (context) => new TimestampAssigner(fn as (value: unknown, context: RecordContext) => number, boundMs, idleMs, context)
 }
 
 class TimestampAssigner implements Operator {
@@ -35,11 +41,18 @@ class TimestampAssigner implements Operator {
   readonly #boundMs: number
   readonly #context: OperatorContext
   readonly #record: RecordContext
+  readonly #idleMs: number
   #latest = WATERMARK_NONE
+  #idle = false
+  #nextCheckMs: number
+  /** Checks in a row that found no record since the one before. */
+  #silentChecks = 0
 
-  constructor(fn: (value: unknown, context: RecordContext) => number, boundMs: number, context: OperatorContext) {
+  constructor(fn: (value: unknown, context: RecordContext) => number, boundMs: number, idleMs: number, context: OperatorContext) {
     this.#fn = fn
     this.#boundMs = boundMs
+    this.#idleMs = idleMs
+    this.#nextCheckMs = idleMs === Number.POSITIVE_INFINITY ? idleMs : context.clock.now() + idleMs / 2
     this.#context = context
     this.#record = new CurrentRecord(context)
   }
@@ -47,6 +60,8 @@ class TimestampAssigner implements Operator {
   onRecord(value: unknown): void {
     const { cell, output } = this.#context
     const timestamp = this.#timestampOf(value)
+    if (this.#idle) this.#becomeActive()
+    this.#silentChecks = 0
     if (timestamp > this.#latest) this.#latest = timestamp
     const before = cell.timestamp
     cell.timestamp = timestamp
@@ -68,6 +83,28 @@ class TimestampAssigner implements Operator {
 
   onBatchEnd(): void {
     this.#context.emitWatermark(this.#latest - this.#boundMs - 1)
+  }
+
+  #becomeActive(): void {
+    this.#idle = false
+    this.#context.emitIdle(false)
+  }
+
+  nextProcessingTime(): number {
+    return this.#nextCheckMs
+  }
+
+  /**
+   * Three checks in a row without a record between them, half the timeout apart, make the stream idle: the first may come right after a
+   * record. They are counted, because a task that was held up by a full output comes here late and must not take that time for silence.
+   */
+  onProcessingTime(nowMs: number): boolean {
+    this.#nextCheckMs = nowMs + this.#idleMs / 2
+    if (++this.#silentChecks > 2 && !this.#idle) {
+      this.#idle = true
+      this.#context.emitIdle(true)
+    }
+    return true
   }
 
   snapshot(): unknown {

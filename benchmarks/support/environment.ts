@@ -12,7 +12,7 @@ export interface Environment {
   readonly v8: string
   readonly nodeFlags: readonly string[]
   readonly command: string
-  /** Commit, with `+changes` when the sources differ from it; `unknown` outside a repository. */
+  /** Commit, with `+changes` when the engine's sources differ from it; `unknown` outside a repository. */
   readonly revision: string
   /** Processes that wanted a core in the minute before: anything near the number of cores means the machine was not ours alone. */
   readonly loadBefore: number
@@ -39,10 +39,26 @@ export function environmentLine(environment: Environment): string {
   return `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${kernel}, Node ${node}, revision ${revision}`
 }
 
+/** Processor time of the whole machine, all cores together. */
+export interface MachineUsage {
+  readonly busySeconds: number
+  readonly idleSeconds: number
+}
+
+/** Since the machine's start, or since `before`. */
+export function machineUsage(before: MachineUsage = { busySeconds: 0, idleSeconds: 0 }): MachineUsage {
+  let [busyMs, idleMs] = [0, 0]
+  for (const { times } of cpus()) {
+    busyMs += times.user + times.nice + times.sys + times.irq
+    idleMs += times.idle
+  }
+  return { busySeconds: busyMs / 1000 - before.busySeconds, idleSeconds: idleMs / 1000 - before.idleSeconds }
+}
+
 function revision(): string {
   const head = git('rev-parse', '--short', 'HEAD')
   if (head === undefined) return 'unknown'
-  return git('status', '--porcelain', '--', 'src', 'operators', 'benchmarks') === '' ? head : `${head}+changes`
+  return git('status', '--porcelain', '--', ':/src', ':/operators') === '' ? head : `${head}+changes`
 }
 
 function git(...args: readonly string[]): string | undefined {

@@ -27,7 +27,9 @@ export function intervalChart(result: IntervalResult): string {
   const xOf = logScale(settings.flatMap(({ intervalSeconds }) => (intervalSeconds === null ? [] : [intervalSeconds])))
   const timed = settings.filter((setting) => setting.intervalSeconds !== null)
   const off = settings.find((setting) => setting.intervalSeconds === null)!
-  const line = timed.map((setting) => `${at(xOf(setting.intervalSeconds!))},${at(yOf(setting.recordsPerSecond.median))}`).join(' ')
+  const line = timed
+    .map((setting) => `${at(xOf(setting.intervalSeconds!))},${at(yOf(setting.recordsPerSecond.median))}`)
+    .join(' ')
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img"`,
     `  font-family="'DejaVu Sans', Verdana, Arial, sans-serif" font-size="13" fill="${INK}">`,
@@ -43,7 +45,10 @@ export function intervalChart(result: IntervalResult): string {
     ...timed.map((setting) => point(setting, xOf(setting.intervalSeconds!), yOf, ACCENT)),
     point(off, OFF_X, yOf, OFF),
     text((PLOT.left + PLOT.right) / 2, 402, 'interval between checkpoints (log scale)', { anchor: 'middle' }),
-    text(0, 0, 'records per second, million', { anchor: 'middle', transform: `translate(28 ${(PLOT.top + PLOT.bottom) / 2}) rotate(-90)` }),
+    text(0, 0, 'records per second, million', {
+      anchor: 'middle',
+      transform: `translate(28 ${(PLOT.top + PLOT.bottom) / 2}) rotate(-90)`,
+    }),
     text(PLOT.left, 428, footer(result), { fill: MUTED, size: 11 }),
     '</svg>',
     '',
@@ -54,7 +59,7 @@ function heading({ parameters }: IntervalResult): readonly string[] {
   const { keys, parallelism, records, repetitions } = parameters
   return [
     `Running count of ${keys.toLocaleString('en-US')} string keys behind one exchange, parallelism ${parallelism}, exactly-once, synced to disk.`,
-    `${(records / 1e6).toFixed(1)} M records a run, ${repetitions} runs each, interleaved: medians, bars from slowest to fastest. Under each point: share of off.`,
+    `${(records / 1e6).toFixed(1)} M records a run, ${repetitions} runs each: medians, bars from slowest to fastest, and the share of off.`,
   ]
 }
 

@@ -94,6 +94,6 @@ function headerProblem(bytes: Uint8Array): string | undefined {
 /** A checkpoint that must not be used, and what the user can do. */
 export function unreadable(checkpoint: number, problem: string): SluiceError {
   return new SluiceError('CHECKPOINT_UNREADABLE', `checkpoint ${checkpoint} cannot be read: ${problem}`, {
-    hint: 'nothing was changed; restore the state folder from a copy, resume from an older checkpoint with --from <id> if one is retained, or forget the state with --fresh',
+    hint: 'nothing was changed; restore the state folder from a copy, or forget the state with --fresh',
   })
 }

@@ -87,6 +87,7 @@ class JobManager {
     const forgetSignals = onInterrupt(() => this.#requestStop())
     let finished = false
     try {
+      await this.#progress.prepare()
       await this.#beginRun()
       await this.#runAttempts()
       finished = !this.#stopping || this.#inputEnded

@@ -1,5 +1,4 @@
 import { styleText } from 'node:util'
-import { createLogUpdate } from 'log-update'
 import type { SluiceError } from '../core/errors.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import { subtaskNames } from '../graph/execution-plan.ts'
@@ -21,6 +20,12 @@ interface TaskRate {
   readonly late: number
 }
 
+interface Table {
+  (text: string): void
+  clear(): void
+  done(): void
+}
+
 /**
  * Shows the running job on stderr: a live table on a terminal, a plain line every few seconds without one, JSON lines when asked. stdout
  * belongs to the job's own output.
@@ -28,7 +33,7 @@ interface TaskRate {
 export class Progress {
   readonly #plan: ExecutionPlan
   readonly #mode: 'quiet' | 'json' | 'table' | 'lines'
-  readonly #table = createLogUpdate(process.stderr)
+  #table: Table | undefined
   readonly #startedMs = performance.now()
   #rows: readonly { readonly counters: SubtaskCounters; readonly task: string }[] = []
   #before = new Map<string, { readonly recordsIn: number; readonly recordsOut: number; readonly busyMs: number }>()
@@ -40,6 +45,13 @@ export class Progress {
   constructor(plan: ExecutionPlan, mode: 'quiet' | 'json' | 'human') {
     this.#plan = plan
     this.#mode = mode !== 'human' ? mode : process.stderr.isTTY && process.env['CI'] === undefined ? 'table' : 'lines'
+  }
+
+  /** Loads what draws the table, when there is a terminal to draw it on. */
+  async prepare(): Promise<void> {
+    if (this.#mode !== 'table') return
+    const { createLogUpdate } = await import('log-update')
+    this.#table = createLogUpdate(process.stderr)
   }
 
   /** An attempt runs: show its counters from now on. */
@@ -74,7 +86,7 @@ export class Progress {
   note(message: string): void {
     if (this.#mode === 'quiet') return
     if (this.#mode === 'json') return this.#json({ event: 'note', message })
-    if (this.#mode === 'table') this.#table.clear()
+    this.#table?.clear()
     process.stderr.write(`${this.#plan.job}: ${message}\n`)
   }
 
@@ -82,14 +94,14 @@ export class Progress {
     const seconds = (performance.now() - this.#startedMs) / 1000
     if (this.#mode === 'json') return this.#json({ event: 'ended', status, recordsIn, recordsOut, seconds })
     if (this.#mode === 'table' && this.#rows.length > 0) this.#show()
-    this.#table.done()
+    this.#table?.done()
     const resume = status === 'stopped' ? '; run the same command again to resume' : ''
     this.note(`${status} after ${seconds.toFixed(1)} s, ${count(recordsIn)} records read, ${count(recordsOut)} written${resume}`)
   }
 
   close(): void {
     clearInterval(this.#timer)
-    this.#table.done()
+    this.#table?.done()
   }
 
   #show(): void {
@@ -100,7 +112,7 @@ export class Progress {
         ? this.#lastCheckpoint
         : `checkpoint ${pending.checkpoint} waits for ${pending.missing.length} subtasks`
     if (this.#mode === 'json') return this.#json({ event: 'progress', tasks, checkpoint })
-    if (this.#mode === 'table') return this.#table(renderTable(this.#plan.job, tasks, checkpoint))
+    if (this.#table !== undefined) return this.#table(renderTable(this.#plan.job, tasks, checkpoint))
     const source = tasks[0]!
     this.note(`${count(source.recordsIn)} records read, ${count(source.inPerSecond)}/s, ${checkpoint}`)
   }

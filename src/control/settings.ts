@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { CoordinatorOptions } from '../checkpoint/checkpoint-coordinator.ts'
 import { SluiceError } from '../core/errors.ts'
@@ -5,7 +6,6 @@ import type { Duration } from '../core/time.ts'
 import { durationMs } from '../core/time.ts'
 import type { RestartOptions } from './restart-strategy.ts'
 import { restartStrategy } from './restart-strategy.ts'
-import { CPUS } from './workers.ts'
 
 /** Options of a job. Flags after the job file override them. */
 export interface JobOptions {
@@ -15,8 +15,8 @@ export interface JobOptions {
   readonly maxParallelism?: number
   /** Worker threads. `0` runs everything in the calling thread. Default: the smaller of parallelism and CPUs. */
   readonly workers?: number
-  /** What holds for every record in state and output. */
-  readonly guarantee?: 'exactly-once'
+  /** What holds for every record in state and output. `at-least-once` is kept by doing no less than exactly-once. */
+  readonly guarantee?: 'exactly-once' | 'at-least-once'
   readonly checkpoint?: CheckpointOptions
   /** The job's state is in a folder of this one, named after the job. Default: `.sluice`. */
   readonly stateDirectory?: string
@@ -66,6 +66,8 @@ export interface JobSettings {
   readonly progress: 'quiet' | 'json' | 'human'
 }
 
+const CPUS = availableParallelism()
+
 /** @throws SluiceError `INVALID_OPTION`, `INVALID_DURATION` */
 export function resolveSettings(job: JobOptions, run: RunOptions, flags: RunOptions): JobSettings {
   const options = { ...job, ...run, ...flags }
@@ -73,7 +75,7 @@ export function resolveSettings(job: JobOptions, run: RunOptions, flags: RunOpti
   const maxParallelism = whole(options.maxParallelism ?? 128, 'maxParallelism', 1, 32_768)
   const parallelism = whole(options.parallelism ?? Math.min(CPUS, maxParallelism), 'parallelism', 1, maxParallelism)
   const restart = options.restart ?? { strategy: 'exponential' }
-  oneOf(options.guarantee ?? 'exactly-once', 'guarantee', ['exactly-once'])
+  oneOf(options.guarantee ?? 'exactly-once', 'guarantee', ['exactly-once', 'at-least-once'])
   oneOf(checkpoint.mode ?? 'aligned', 'checkpoint.mode', ['aligned'])
   restartStrategy(restart)
   return {

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
@@ -30,8 +29,6 @@ export interface ModuleReference {
   readonly module: string
   readonly earlierResults: Readonly<Record<string, unknown>>
 }
-
-export const CPUS: number = availableParallelism()
 
 /** TypeScript in the source tree, JavaScript in the package: the worker's file has the ending of this one. */
 const WORKER_FILE = new URL(import.meta.url.endsWith('.ts') ? '../runtime/worker.ts' : '../runtime/worker.js', import.meta.url)

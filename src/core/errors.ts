@@ -36,7 +36,6 @@ const CODES = {
   JOB_ALREADY_RUNNING: { restart: false },
   STATE_OF_ANOTHER_GRAPH: { restart: false },
   CHECKPOINT_UNREADABLE: { restart: false },
-  CHECKPOINT_NOT_FOUND: { restart: false },
   CHECKPOINT_FAILED: { restart: true },
   STORE_FAILED: { restart: false },
   FENCED: { restart: false },
@@ -44,7 +43,6 @@ const CODES = {
   OPERATOR_FAILED: { restart: true },
   SOURCE_FAILED: { restart: true },
   WORKER_LOST: { restart: true },
-  JOB_STOPPED: { restart: false },
 } as const
 
 /** The code of a `SluiceError`; stable between versions. */

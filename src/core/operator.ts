@@ -37,6 +37,8 @@ export interface OperatorContext {
   readonly watermark: number
   /** For operators that make watermarks: sends one to everything downstream. Smaller or equal ones are ignored. */
   emitWatermark(watermark: number): void
+  /** For operators that make watermarks: while idle, this output does not hold back the watermark of those who read it. */
+  emitIdle(idle: boolean): void
   /**
    * False when an output is full. An operator that emits many records at once (a window, a timer) stops then and returns `false` from
    * its hook; the task calls again when there is room.

@@ -1,7 +1,6 @@
 import { pathToFileURL } from 'node:url'
 import { flagsOf } from '../control/flags.ts'
 import type { JobResult } from '../control/job-manager.ts'
-import { runJob } from '../control/job-manager.ts'
 import type { JobOptions, RunOptions } from '../control/settings.ts'
 import { resolveSettings } from '../control/settings.ts'
 import { SluiceError } from '../core/errors.ts'
@@ -41,6 +40,8 @@ export class Job {
     const graph = this.#builder.graph()
     if (isWorkerOfJob()) return (await handOver(graph)) as JobResult
     const settings = resolveSettings(this.#options, overrides, flagsOf(process.argv.slice(2)))
+    // Loaded only here: worker threads import this module too, and must never load LMDB, nor wait for what they do not need.
+    const { runJob } = await import('../control/job-manager.ts')
     return await runJob(graph, settings, settings.workers === 0 ? undefined : moduleOf(settings.module))
   }
 }

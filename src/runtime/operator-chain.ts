@@ -76,6 +76,11 @@ export class OperatorChain {
     this.#links[0]!.receiveWatermark(watermark)
   }
 
+  /** The input of the task is idle, or active again; said after all watermarks before it have been carried out. */
+  onIdle(idle: boolean): void {
+    this.#links[0]!.receiveIdle(idle)
+  }
+
   /** Lets operators fire what their watermarks make due. False: an output is full, call again. */
   advance(): boolean {
     for (const link of this.#links) if (!link.advance()) return false
@@ -148,6 +153,7 @@ class ChainLink implements OperatorContext {
   #emittedWatermark: number
   /** The current watermark has not been passed on yet: something due waits for room. */
   #firing = false
+  #idle = false
 
   constructor(
     environment: ChainEnvironment,
@@ -233,6 +239,15 @@ class ChainLink implements OperatorContext {
     }
   }
 
+  emitIdle(idle: boolean): void {
+    if (idle === this.#idle) return
+    this.#idle = idle
+    for (const reader of this.#readers) reader.receiveIdle(idle)
+    for (const { exchange } of this.#exchanges) {
+      for (const channel of exchange.channels) channel.sendControl({ kind: idle ? 'idle' : 'active' })
+    }
+  }
+
   get outputWatermark(): number {
     return this.operator.makesWatermarks ? this.#emittedWatermark : this.watermark
   }
@@ -249,6 +264,10 @@ class ChainLink implements OperatorContext {
 
   receiveWatermark(watermark: number): void {
     if (watermark > this.#pendingWatermark) this.#pendingWatermark = watermark
+  }
+
+  receiveIdle(idle: boolean): void {
+    if (!this.operator.makesWatermarks) this.emitIdle(idle)
   }
 
   advance(): boolean {

@@ -15,6 +15,7 @@ import type { OperatorChain, PreparedSink } from './operator-chain.ts'
 import type { Backpressure, OutputChannel } from './output.ts'
 import { BATCH_RECORDS } from './output.ts'
 import type { SplitReading } from './split-reading.ts'
+import type { MergedTime } from './watermark-merger.ts'
 import { WatermarkMerger } from './watermark-merger.ts'
 
 /**
@@ -81,6 +82,7 @@ export class Task {
   #triggered = 0
   #settledTrigger: number
   #caughtUp = true
+  #idle = false
   #lastAcknowledgement: Promise<void> = Promise.resolve()
 
   constructor(parts: TaskParts) {
@@ -113,7 +115,7 @@ export class Task {
     if (this.#state === 'closed') return false
     if (this.#parts.backpressure.full && !this.#flushFull()) return false
     if (!this.#caughtUp) return this.#catchUp()
-    if (this.#chain.nextProcessingTime() <= this.#parts.clock.now()) return this.#fireProcessingTime()
+    if (this.#timerDue) return this.#fireProcessingTime()
     if (this.#batch !== undefined) return this.#handleBatch()
     if (this.#state === 'draining') return this.#end()
     const worked = this.#parts.reading === undefined ? this.#stepInput() : this.#stepSource(this.#parts.reading)
@@ -138,7 +140,7 @@ export class Task {
 
   /** When a step should be tried again though nobody rings: a timer is due, or a source had nothing. */
   nextWakeup(): number {
-    const timer = this.#chain.nextProcessingTime()
+    const timer = this.#state !== 'running' ? Number.POSITIVE_INFINITY : this.#chain.nextProcessingTime()
     return this.#retrySourceAt < timer ? this.#retrySourceAt : timer
   }
 
@@ -192,16 +194,16 @@ export class Task {
         this.#handleBatch()
         return
       case 'watermark':
-        return this.#onMergedTime(this.#merger.onWatermark(channel, element.time).watermark)
+        return this.#onMergedTime(this.#merger.onWatermark(channel, element.time))
       case 'idle':
-        return this.#onMergedTime(this.#merger.onIdle(channel).watermark)
+        return this.#onMergedTime(this.#merger.onIdle(channel))
       case 'active':
-        return this.#onMergedTime(this.#merger.onActive(channel).watermark)
+        return this.#onMergedTime(this.#merger.onActive(channel))
       case 'barrier':
         if (this.#aligner.onBarrier(channel, element.checkpoint)) this.#takeSnapshot(element.checkpoint)
         return
       case 'end':
-        this.#onMergedTime(this.#merger.onEnd(channel).watermark)
+        this.#onMergedTime(this.#merger.onEnd(channel))
         if (this.#merger.finished) this.#state = 'draining'
         return
       default:
@@ -209,8 +211,9 @@ export class Task {
     }
   }
 
-  #onMergedTime(watermark: number): void {
+  #onMergedTime({ watermark, idle }: MergedTime): void {
     this.#chain.onWatermark(watermark)
+    this.#idle = idle
     this.#catchUp()
   }
 
@@ -243,7 +246,14 @@ export class Task {
   /** Fires what watermarks have made due. */
   #catchUp(): boolean {
     this.#caughtUp = this.#chain.advance()
+    // The last watermark before idleness is a promise, so it goes first.
+    if (this.#caughtUp) this.#chain.onIdle(this.#idle)
     return true
+  }
+
+  /** After the end of the input nothing may follow it: timers by the clock that are still set then do not fire. */
+  get #timerDue(): boolean {
+    return this.#state === 'running' && this.#chain.nextProcessingTime() <= this.#parts.clock.now()
   }
 
   #fireProcessingTime(): boolean {

@@ -1,0 +1,34 @@
+import type { Manifest } from '../../src/checkpoint/manifest.ts'
+
+/** A manifest with something in every field. */
+export function sampleManifest(checkpoint: number, changes: Partial<Manifest> = {}): Manifest {
+  return {
+    checkpoint,
+    initial: false,
+    attempt: 1,
+    completedAtMs: 1_700_000_000_000,
+    fingerprint: '0123456789abcdef',
+    graph: [{ id: 'items-1', kind: 'items', settings: null, inputs: [] }],
+    maxParallelism: 128,
+    subtasks: [
+      {
+        task: 'items-1',
+        subtask: 0,
+        parallelism: 1,
+        channelWatermarks: { '0:0:0': Number.NEGATIVE_INFINITY },
+        operators: [
+          {
+            operator: 'items-1',
+            watermark: -1,
+            records: 7,
+            state: new Uint8Array([1, 2]),
+            splits: [{ index: 0, split: new Uint8Array([3]), position: new Uint8Array([4]), done: false }],
+            chunks: [],
+          },
+        ],
+      },
+    ],
+    committables: [{ operator: 'out', subtask: 0, checkpoint, bytes: new Uint8Array([9]) }],
+    ...changes,
+  }
+}

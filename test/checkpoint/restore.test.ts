@@ -1,0 +1,219 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { Manifest, StoredOperator, StoredSubtask } from '../../src/checkpoint/manifest.ts'
+import { dealCheckpoint } from '../../src/checkpoint/restore.ts'
+import { groupsOfSubtask } from '../../src/core/key-groups.ts'
+import type { ExecutionPlan } from '../../src/graph/execution-plan.ts'
+import { channelsOfEdge, planExecution } from '../../src/graph/execution-plan.ts'
+import { graphOf, sinkBody } from '../graph/graphs.ts'
+import { sampleManifest } from './manifests.ts'
+
+const MAX_PARALLELISM = 128
+const parallelism = fc.integer({ min: 1, max: 9 })
+
+/** items-1 -> count-1 (by key) -> out */
+function planOf(subtasks: number): ExecutionPlan {
+  const graph = graphOf([
+    { kind: 'items' },
+    { kind: 'count', from: [[0, 'hash']], keyOf: (value) => value },
+    { kind: 'collect', name: 'out', from: [1], body: sinkBody() },
+  ])
+  return planExecution(graph, { module: 'file:///job.ts', parallelism: subtasks, maxParallelism: MAX_PARALLELISM, workers: 1 })
+}
+
+/** A manifest of the plan's subtasks, each operator with what `fill` says. */
+function manifestOf(
+  plan: ExecutionPlan,
+  fill: (operator: string, subtask: number) => Partial<StoredOperator>,
+  channelWatermark: (channel: string, subtask: number) => number = () => 0,
+): Manifest {
+  const subtasks = plan.tasks.flatMap((task) =>
+    Array.from({ length: task.parallelism }, (_, subtask): StoredSubtask => {
+      const channels = plan.edges
+        .filter((edge) => edge.toTask === task.id)
+        .flatMap((edge) => channelsOfEdge(plan, edge).filter((channel) => channel.to === subtask))
+      return {
+        task: task.id,
+        subtask,
+        parallelism: task.parallelism,
+        channelWatermarks: Object.fromEntries(channels.map(({ id }) => [id, channelWatermark(id, subtask)])),
+        operators: task.operators.map(({ id }) => ({ operator: id, watermark: 0, records: 0, chunks: [], ...fill(id, subtask) })),
+      }
+    }),
+  )
+  return sampleManifest(5, { subtasks, committables: [] })
+}
+
+const noChunk = (): never => {
+  throw new Error('there is no chunk to read')
+}
+
+describe('dealing a checkpoint', () => {
+  test('gives every subtask of the plan a share, also of operators the checkpoint does not know', () => {
+    fc.assert(
+      fc.property(parallelism, (subtasks) => {
+        const plan = planOf(subtasks)
+        const restores = dealCheckpoint(sampleManifest(1, { subtasks: [] }), plan, noChunk)
+        const names = plan.tasks.flatMap((task) => Array.from({ length: task.parallelism }, (_, index) => `${task.id}/${index}`))
+        expect(Object.keys(restores)).toEqual(names)
+        for (const restore of Object.values(restores)) {
+          for (const operator of Object.values(restore.operators)) {
+            expect(operator).toEqual({ watermark: Number.NEGATIVE_INFINITY, records: 0, states: [], splits: [], chunks: [] })
+          }
+        }
+      }),
+    )
+  })
+
+  test('deals every split to exactly one subtask, in turn and in order, with its position', () => {
+    fc.assert(
+      fc.property(parallelism, parallelism, fc.nat(30), (before, after, count) => {
+        const splitOf = (index: number) => ({
+          index,
+          split: new Uint8Array([index]),
+          done: index % 3 === 0,
+          ...(index % 2 === 0 ? { position: new Uint8Array([index, index]) } : {}),
+        })
+        const all = Array.from({ length: count }, (_, index) => splitOf(index))
+        const manifest = manifestOf(planOf(before), (operator, subtask) =>
+          operator === 'items-1' ? { splits: all.filter(({ index }) => index % before === subtask) } : {},
+        )
+        const restores = dealCheckpoint(manifest, planOf(after), noChunk)
+        const dealt = Array.from({ length: after }, (_, subtask) => restores[`items-1/${subtask}`]!.operators['items-1']!.splits)
+        dealt.forEach((splits, subtask) => {
+          expect(splits).toEqual(all.filter(({ index }) => index % after === subtask))
+        })
+      }),
+    )
+  })
+
+  test('gives every key group of the state to its new owner, and to nobody a chunk that holds nothing for it', () => {
+    fc.assert(
+      fc.property(parallelism, parallelism, fc.integer({ min: 1, max: 20 }), (before, after, groupsInChunk) => {
+        const chunkBytes = new Map<string, readonly number[]>()
+        const manifest = manifestOf(planOf(before), (operator, subtask) => {
+          if (operator !== 'count-1') return {}
+          const { first, last } = groupsOfSubtask(subtask, before, MAX_PARALLELISM)
+          const chunks: StoredOperator['chunks'][number][] = []
+          for (let from = first; from <= last; from += groupsInChunk) {
+            const to = Math.min(last, from + groupsInChunk - 1)
+            chunks.push({ sequence: from, firstGroup: from, lastGroup: to, length: 0, crc32: 0 })
+            chunkBytes.set(String(from), Array.from({ length: to - from + 1 }, (_, index) => from + index))
+          }
+          return { chunks }
+        })
+        const restores = dealCheckpoint(manifest, planOf(after), (chunk) => new Uint8Array(chunkBytes.get(String(chunk.sequence))!))
+        for (let subtask = 0; subtask < after; subtask++) {
+          const { first, last } = groupsOfSubtask(subtask, after, MAX_PARALLELISM)
+          const chunks = restores[`count-1/${subtask}`]!.operators['count-1']!.chunks
+          const groups = chunks.flatMap((bytes) => [...bytes]).filter((group) => group >= first && group <= last)
+          expect(groups.sort((a, b) => a - b)).toEqual(Array.from({ length: last - first + 1 }, (_, index) => first + index))
+          for (const bytes of chunks) expect([...bytes].some((group) => group >= first && group <= last)).toBe(true)
+        }
+      }),
+    )
+  })
+
+  test('gives keyed state to keyed operators only', () => {
+    const chunks = [{ sequence: 0, firstGroup: 0, lastGroup: 127, length: 0, crc32: 0 }]
+    const restores = dealCheckpoint(
+      manifestOf(planOf(2), () => ({ chunks })),
+      planOf(2),
+      () => new Uint8Array([7]),
+    )
+    expect(restores['items-1/0']!.operators['items-1']!.chunks).toEqual([])
+    expect(restores['count-1/1']!.operators['out']!.chunks).toEqual([])
+    expect(restores['count-1/1']!.operators['count-1']!.chunks).toEqual([new Uint8Array([7]), new Uint8Array([7])])
+  })
+
+  test('gives other state back to the subtask it came from, and to all when their number has changed', () => {
+    const state = (subtask: number) => new Uint8Array([subtask])
+    const manifest = manifestOf(planOf(3), (operator, subtask) =>
+      operator === 'out' && subtask !== 1 ? { state: state(subtask) } : {},
+    )
+    const statesFor = (after: number) =>
+      Array.from(
+        { length: after },
+        (_, subtask) => dealCheckpoint(manifest, planOf(after), noChunk)[`count-1/${subtask}`]!.operators['out']!.states,
+      )
+    expect(statesFor(3)).toEqual([[state(0)], [], [state(2)]])
+    expect(statesFor(2)).toEqual([
+      [state(0), state(2)],
+      [state(0), state(2)],
+    ])
+  })
+
+  test('takes the state of an operator along when the plan chains it elsewhere', () => {
+    // At parallelism 1 the exchange goes, and all three operators are one task.
+    const manifest = manifestOf(planOf(3), (operator, subtask) => ({ state: new Uint8Array([operator.length, subtask]) }))
+    const restores = dealCheckpoint(manifest, planOf(1), noChunk)
+    expect(Object.keys(restores)).toEqual(['items-1/0'])
+    expect(Object.keys(restores['items-1/0']!.operators)).toEqual(['items-1', 'count-1', 'out'])
+    expect(restores['items-1/0']!.operators['out']!.states).toEqual([0, 1, 2].map((subtask) => new Uint8Array([3, subtask])))
+  })
+
+  test('takes the smallest watermark when the number of subtasks has changed, else each its own', () => {
+    fc.assert(
+      fc.property(parallelism, parallelism, fc.array(fc.integer(), { minLength: 9, maxLength: 9 }), (before, after, times) => {
+        const manifest = manifestOf(planOf(before), (_, subtask) => ({ watermark: times[subtask]! }))
+        const restores = dealCheckpoint(manifest, planOf(after), noChunk)
+        const smallest = Math.min(...times.slice(0, before))
+        for (let subtask = 0; subtask < after; subtask++) {
+          for (const task of planOf(after).tasks) {
+            for (const operator of task.operators) {
+              const { watermark } = restores[`${task.id}/${subtask}`]!.operators[operator.id]!
+              expect(watermark).toBe(before === after ? times[subtask] : smallest)
+            }
+          }
+        }
+      }),
+    )
+  })
+
+  test('keeps the watermark of each channel when the channels are the same', () => {
+    const plan = planOf(3)
+    const manifest = manifestOf(
+      plan,
+      () => ({ watermark: 1 }),
+      (channel) => Number(channel.split(':')[1]) * 100,
+    )
+    const restores = dealCheckpoint(manifest, plan, noChunk)
+    expect(restores['count-1/2']!.channelWatermarks).toEqual({ '0:0:2': 0, '0:1:2': 100, '0:2:2': 200 })
+  })
+
+  test('begins all channels of a changed exchange with the smallest watermark of their readers, never ahead of them', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 2, max: 9 }),
+        fc.integer({ min: 2, max: 9 }),
+        fc.array(fc.integer(), { minLength: 9, maxLength: 9 }),
+        (before, after, times) => {
+          fc.pre(before !== after)
+          const manifest = manifestOf(
+            planOf(before),
+            (_, subtask) => ({ watermark: times[subtask]! }),
+            () => 1e9,
+          )
+          const restores = dealCheckpoint(manifest, planOf(after), noChunk)
+          const smallest = Math.min(...times.slice(0, before))
+          for (let subtask = 0; subtask < after; subtask++) {
+            const channels = restores[`count-1/${subtask}`]!.channelWatermarks
+            expect(Object.keys(channels)).toHaveLength(after)
+            for (const watermark of Object.values(channels)) expect(watermark).toBe(smallest)
+          }
+        },
+      ),
+    )
+  })
+
+  test('keeps the sum of the counted records', () => {
+    fc.assert(
+      fc.property(parallelism, parallelism, fc.array(fc.nat(), { minLength: 9, maxLength: 9 }), (before, after, counts) => {
+        const manifest = manifestOf(planOf(before), (_, subtask) => ({ records: counts[subtask]! }))
+        const restores = dealCheckpoint(manifest, planOf(after), noChunk)
+        const total = Object.values(restores).reduce((sum, restore) => sum + (restore.operators['out']?.records ?? 0), 0)
+        expect(total).toBe(counts.slice(0, before).reduce((sum, count) => sum + count, 0))
+      }),
+    )
+  })
+})
