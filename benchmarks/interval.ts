@@ -19,8 +19,9 @@ import { percent, perSecond, renderTable } from './support/table.ts'
  * turns (off, 10 s, 1 s, 100 ms, off, 10 s, ...), so that whatever else the machine does falls on all of them. Every run is verified: a
  * wrong total ends the benchmark.
  *
- * A run during which other programs took more than a twentieth of the machine is done again, whatever its result, a limited number of
- * times in all. Those runs stay in `runs`, marked, and count for nothing else.
+ * A full run waits for the machine to be quiet, and does a run again during which other programs took more than a twentieth of it, whatever
+ * its result, as long as the benchmark as a whole stays below eight minutes. Runs that were done again stay in `runs`, marked, and count for
+ * nothing else; disturbed runs for which no time was left count, and the report says how many they are.
  */
 
 export interface IntervalResult {
@@ -68,11 +69,19 @@ export interface SettingResult {
 interface Run extends KeyedCountOutcome {
   readonly every: Every
   readonly repetition: number
+  /** What each checkpoint took, from trigger to durable. */
   readonly checkpointMs: readonly number[]
   /** What other programs took of the machine's processor time during the run, 0 to 1. */
   readonly othersShare: number
   /** Done again because of that. */
   readonly discarded: boolean
+}
+
+/** What one process of the job told. */
+interface JobRun {
+  readonly outcome: KeyedCountOutcome
+  readonly checkpointMs: readonly number[]
+  readonly othersShare: number
 }
 
 const SETTINGS = [
@@ -89,7 +98,10 @@ const JOB_FILE = join(import.meta.dirname, 'jobs', 'keyed-count.ts')
 const SECONDS_OF_A_RUN = 13
 const PILOT_RECORDS = 6_000_000
 const OTHERS_SHARE_MAX = 0.05
-const REPEATS_MAX = 10
+const TOTAL_MS_MAX = 460_000
+/** The runs of a full benchmark and a few to repeat. */
+const RUNS_WITH_SPARE = 24
+const QUIET_MS = 1_000
 /** Between two runs: the disk finishes what the last one left behind. */
 const PAUSE_MS = 300
 
@@ -100,44 +112,84 @@ export const interval: Benchmark = {
 }
 
 async function run(options: BenchmarkOptions): Promise<void> {
+  const budget = new TimeBudget(options.quick ? 0 : TOTAL_MS_MAX)
   const environment = describeEnvironment()
-  const parameters = await parametersOf(options)
+  const parameters = await parametersOf(options, budget)
   process.stdout.write(`${environmentLine(environment)}\n`)
   process.stdout.write(
     `${parameters.records.toLocaleString('en-US')} records, ${parameters.keys.toLocaleString('en-US')} keys, ` +
       `parallelism ${PARALLELISM}, ${parameters.repetitions} repetitions\n\n`,
   )
-  const runs = await runAll(parameters)
+  const runs = await runAll(parameters, budget)
   const result = summarise(environment, parameters, runs)
   process.stdout.write(report(result))
   if (options.json || !options.quick) write(options.out, result)
 }
 
-async function runAll(parameters: IntervalParameters): Promise<readonly Run[]> {
+async function runAll(parameters: IntervalParameters, budget: TimeBudget): Promise<readonly Run[]> {
   const runs: Run[] = []
-  let repeats = parameters.quick ? 0 : REPEATS_MAX
+  let left = parameters.repetitions * SETTINGS.length
   for (let repetition = 1; repetition <= parameters.repetitions; repetition++) {
     for (const { every } of SETTINGS) {
-      for (let discarded = true; discarded; ) {
-        await pause(PAUSE_MS)
-        const { outcome, checkpointMs, othersShare } = await runJob(parameters.records, parameters.keys, every)
-        discarded = othersShare > OTHERS_SHARE_MAX && repeats-- > 0
-        runs.push({ every, repetition, ...outcome, checkpointMs, othersShare, discarded })
-        const remark = discarded ? `; other programs took ${percent(othersShare)} of the machine: once more` : ''
-        process.stderr.write(`${repetition}/${parameters.repetitions} ${every}: ${rate(outcome)}/s, verified${remark}\n`)
+      left--
+      for (let again = true; again; ) {
+        await untilQuiet(() => budget.allows(left + 1))
+        const run = await runJob(parameters.records, parameters.keys, every)
+        budget.note(run.outcome.wallSeconds)
+        again = run.othersShare > OTHERS_SHARE_MAX && budget.allows(left + 1)
+        const { outcome, checkpointMs, othersShare } = run
+        runs.push({ every, repetition, ...outcome, checkpointMs, othersShare, discarded: again })
+        process.stderr.write(`${repetition}/${parameters.repetitions} ${every}: ${remarks(run, again)}\n`)
       }
     }
   }
   return runs
 }
 
-async function parametersOf(options: BenchmarkOptions): Promise<IntervalParameters> {
+/** How long a full benchmark may take. Runs that must be made come first; waiting and repeating get what they leave. */
+class TimeBudget {
+  readonly #endMs: number
+  #runMs = 1_200 * SECONDS_OF_A_RUN
+
+  constructor(totalMs: number) {
+    this.#endMs = performance.now() + totalMs
+  }
+
+  /** Whether so many runs still fit in. */
+  allows(runs: number): boolean {
+    return performance.now() + runs * this.#runMs < this.#endMs
+  }
+
+  note(wallSeconds: number): void {
+    this.#runMs = Math.max(this.#runMs, 1_000 * wallSeconds + 2_000)
+  }
+}
+
+function remarks({ outcome, othersShare }: JobRun, again: boolean): string {
+  const disturbed = othersShare > OTHERS_SHARE_MAX ? `; other programs took ${percent(othersShare)} of the machine` : ''
+  return `${rate(outcome)}/s, verified${disturbed}${again ? ': once more' : ''}`
+}
+
+async function untilQuiet(mayWait: () => boolean): Promise<void> {
+  await pause(PAUSE_MS)
+  while (mayWait() && (await isBusy())) {}
+}
+
+/** Whether other programs are at work just now. */
+async function isBusy(): Promise<boolean> {
+  const before = machineUsage()
+  await pause(QUIET_MS)
+  const { busySeconds, idleSeconds } = machineUsage(before)
+  return busySeconds > OTHERS_SHARE_MAX * (busySeconds + idleSeconds)
+}
+
+async function parametersOf(options: BenchmarkOptions, budget: TimeBudget): Promise<IntervalParameters> {
   const keys = options.keys ?? 100_000
   if (options.records !== undefined && options.records % keys !== 0)
     throw new UsageError(`--records (${options.records}) must be a multiple of the ${keys} keys: the totals are known in advance`)
   return {
     quick: options.quick,
-    records: options.records ?? (options.quick ? 20 * keys : await recordsOfOneRun(keys)),
+    records: options.records ?? (options.quick ? 12 * keys : await recordsOfOneRun(keys, budget)),
     keys,
     parallelism: PARALLELISM,
     repetitions: options.repetitions ?? (options.quick ? 2 : 5),
@@ -147,7 +199,8 @@ async function parametersOf(options: BenchmarkOptions): Promise<IntervalParamete
 }
 
 /** As many records as take about 13 s without checkpoints, so that one of 10 s falls into a run. The pilot run also warms the file cache. */
-async function recordsOfOneRun(keys: number): Promise<number> {
+async function recordsOfOneRun(keys: number, budget: TimeBudget): Promise<number> {
+  await untilQuiet(() => budget.allows(RUNS_WITH_SPARE))
   const { outcome } = await runJob(Math.ceil(PILOT_RECORDS / keys) * keys, keys, 'off')
   process.stderr.write(`pilot: ${rate(outcome)}/s\n`)
   return Math.round((outcome.records / outcome.seconds) * (SECONDS_OF_A_RUN / keys)) * keys
@@ -158,11 +211,7 @@ function rate({ records, seconds }: KeyedCountOutcome): string {
 }
 
 /** One run of the job in a process of its own. @throws Error when it fails or its totals are wrong */
-async function runJob(
-  records: number,
-  keys: number,
-  every: Every,
-): Promise<{ readonly outcome: KeyedCountOutcome } & Pick<Run, 'checkpointMs' | 'othersShare'>> {
+async function runJob(records: number, keys: number, every: Every): Promise<JobRun> {
   const usageBefore = machineUsage()
   const stateDirectory = mkdtempSync(join(tmpdir(), 'sluice-bench-'))
   const job = ['--records', String(records), '--keys', String(keys)]
@@ -247,16 +296,17 @@ function report({ settings, fit, runs }: IntervalResult): string {
     `${perSecond(setting.recordsPerSecond.median)}/s`,
     `${perSecond(setting.recordsPerSecond.min)} - ${perSecond(setting.recordsPerSecond.max)}`,
     percent(setting.ratio),
-    `${percent(setting.ratios.min)} - ${percent(setting.ratios.max)}`,
+    `${percent(setting.ratios.median)} (${percent(setting.ratios.min)} - ${percent(setting.ratios.max)})`,
     setting.cpuSecondsPerMillion.median.toFixed(2),
     setting.checkpoints.median.toFixed(0),
     `${setting.checkpointMs.median.toFixed(0)} ms`,
     setting.secondsPerCheckpoint === null ? '-' : `${(1000 * setting.secondsPerCheckpoint).toFixed(1)} ms`,
   ])
-  const header = ['every', 'records', 'min - max', 'of off', 'min - max', 'cpu s/M', 'checkpoints', 'median took', 'each cost']
+  const disturbed = runs.filter((run) => !run.discarded && run.othersShare > OTHERS_SHARE_MAX).length
+  const header = ['every', 'records', 'min - max', 'of off', 'by round', 'cpu s/M', 'checkpoints', 'median took', 'each cost']
   return (
     `${renderTable(header, rows)}\nT(i) / T(off) = 1 + a / i + b:  a = ${(1000 * fit.aSeconds).toFixed(1)} ms a checkpoint, ` +
-    `b = ${percent(fit.b)}\nthe output of all ${runs.length} runs was verified\n`
+    `b = ${percent(fit.b)}\nthe output of all ${runs.length} runs was verified; of those that count, other programs disturbed ${disturbed}\n`
   )
 }
 

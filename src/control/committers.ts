@@ -1,6 +1,6 @@
 import { CommitLedger } from '../checkpoint/commit-ledger.ts'
 import type { StoredCommittable } from '../checkpoint/manifest.ts'
-import { messageOf, SluiceError } from '../core/errors.ts'
+import { locateError, SluiceError } from '../core/errors.ts'
 import type { SinkCommitter } from '../core/sink.ts'
 import { decodeValue } from '../core/value-codec.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
@@ -91,9 +91,6 @@ async function located(
   try {
     await action()
   } catch (error) {
-    if (!(error instanceof SluiceError))
-      throw new SluiceError(code, `'${operator}': ${messageOf(error)}`, { operator, cause: error })
-    const hint = error.hint === undefined ? {} : { hint: error.hint }
-    throw new SluiceError(error.code, error.message, { operator, cause: error.cause, ...hint })
+    throw locateError(error, { operator }, code, `'${operator}'`)
   }
 }

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CheckpointStore, type Claim } from '../checkpoint/checkpoint-store.ts'
 import type { Manifest, StoredSubtask } from '../checkpoint/manifest.ts'
 import { dealCheckpoint } from '../checkpoint/restore.ts'
-import { SluiceError } from '../core/errors.ts'
+import { locateError, SluiceError } from '../core/errors.ts'
 import { systemClock, WATERMARK_NONE } from '../core/time.ts'
 import { encodeValue } from '../core/value-codec.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
@@ -269,10 +269,6 @@ async function enumerate(
   try {
     return await action()
   } catch (error) {
-    if (!(error instanceof SluiceError)) {
-      throw new SluiceError('SOURCE_FAILED', `'${operator}' cannot list its input: ${String(error)}`, { operator, cause: error })
-    }
-    const hint = error.hint === undefined ? {} : { hint: error.hint }
-    throw new SluiceError(error.code, error.message, { operator, cause: error.cause, ...hint })
+    throw locateError(error, { operator }, 'SOURCE_FAILED', `'${operator}' cannot list its input`)
   }
 }

@@ -85,6 +85,26 @@ export class SluiceError extends Error {
   }
 }
 
+/**
+ * Says where an error happened, unless it says so itself. What is not a `SluiceError` gets `code` and its text behind `what`.
+ */
+export function locateError(
+  error: unknown,
+  place: { readonly operator: string; readonly subtask?: number },
+  code: ErrorCode = 'OPERATOR_FAILED',
+  what = `'${place.operator}' failed`,
+): SluiceError {
+  if (!(error instanceof SluiceError)) {
+    const name = error instanceof Error && code === 'OPERATOR_FAILED' ? `${error.name}: ` : ''
+    return new SluiceError(code, `${what}: ${name}${messageOf(error)}`, { ...place, cause: error })
+  }
+  if (error.operator !== undefined) return error
+  const details = { ...place, cause: error.cause, ...(error.hint === undefined ? {} : { hint: error.hint }) }
+  const located = new SluiceError(error.code, error.message, details)
+  if (error.stack !== undefined) located.stack = error.stack
+  return located
+}
+
 /** A `SluiceError` as plain data, for the way between threads and into the checkpoint history. */
 export interface WireError {
   code: ErrorCode

@@ -1,5 +1,6 @@
 import { assert } from '../core/assert.ts'
 import type { SluiceError } from '../core/errors.ts'
+import { locateError } from '../core/errors.ts'
 import type { RecordCell } from '../core/operator.ts'
 import type { Clock } from '../core/time.ts'
 import { WATERMARK_NONE } from '../core/time.ts'
@@ -13,7 +14,6 @@ import { SubtaskCounters } from '../protocol/counters.ts'
 import type { Doorbells } from '../protocol/doorbell.ts'
 import type { Deployment, SubtaskRestore, SubtaskSnapshot } from '../protocol/messages.ts'
 import { RingReader, RingWriter } from '../protocol/ring.ts'
-import { locate } from './failure.ts'
 import { OperatorChain } from './operator-chain.ts'
 import type { Backpressure, Exchange } from './output.ts'
 import { BroadcastExchange, ForwardExchange, HashExchange, OutputChannel, RebalanceExchange } from './output.ts'
@@ -131,7 +131,7 @@ class TaskBuilder {
       lastCheckpoint: this.#deployment.lastCheckpoint,
       acknowledge: (checkpoint, snapshot) => this.#reports.acknowledge(checkpoint, snapshot),
       ended: () => this.#reports.ended(name),
-      fail: (error) => this.#reports.fail(locate(error, plan.id, subtask)),
+      fail: (error) => this.#reports.fail(locateError(error, { operator: plan.id, subtask })),
     })
   }
 
@@ -167,7 +167,7 @@ class TaskBuilder {
     const channels = channelsOfEdge(plan, edge)
       .filter((channel) => channel.from === subtask)
       .map((channel) => {
-        const failure = (error: unknown): SluiceError => locate(error, edge.fromOperator, subtask)
+        const failure = (error: unknown): SluiceError => locateError(error, { operator: edge.fromOperator, subtask })
         return new OutputChannel(this.#channels.writer(channel), this.#backpressure, failure)
       })
     this.#outputs.push(...channels)
@@ -178,7 +178,7 @@ class TaskBuilder {
         const reader = taskPlan(plan, edge.toTask).operators[0]!
         const { keyOf } = this.#graph.nodes[reader.node]!
         assert(keyOf !== undefined, `a hash exchange to '${reader.id}', which has no key`)
-        const failure = (error: unknown): SluiceError => locate(error, reader.id, subtask)
+        const failure = (error: unknown): SluiceError => locateError(error, { operator: reader.id, subtask })
         return new HashExchange(channels, cell, { keyOf, failure }, plan.maxParallelism)
       }
       case 'rebalance':

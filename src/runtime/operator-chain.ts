@@ -1,4 +1,5 @@
 import type { SluiceError } from '../core/errors.ts'
+import { locateError } from '../core/errors.ts'
 import { groupsOfSubtask } from '../core/key-groups.ts'
 import type { Operator, OperatorContext, Receiver, RecordCell } from '../core/operator.ts'
 import type { SinkWriter } from '../core/sink.ts'
@@ -9,7 +10,6 @@ import type { OperatorPlan, TaskPlan } from '../graph/execution-plan.ts'
 import type { GraphNode } from '../graph/stream-graph.ts'
 import type { OperatorRestore, OperatorSnapshot } from '../protocol/messages.ts'
 import { KeyedBackend } from '../state/keyed-backend.ts'
-import { locate } from './failure.ts'
 import type { Backpressure, Exchange } from './output.ts'
 import { FanOut, NOWHERE } from './output.ts'
 
@@ -257,7 +257,7 @@ class ChainLink implements OperatorContext {
   }
 
   failure(error: unknown): SluiceError {
-    return locate(error, this.operatorId, this.subtask)
+    return locateError(error, { operator: this.operatorId, subtask: this.subtask })
   }
 
   // Its life in the chain

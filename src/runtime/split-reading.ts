@@ -1,8 +1,8 @@
-import { messageOf, SluiceError } from '../core/errors.ts'
+import type { SluiceError } from '../core/errors.ts'
+import { locateError } from '../core/errors.ts'
 import type { Source, SourceContext, SplitReader } from '../core/source.ts'
 import { decodeValue, encodeValue } from '../core/value-codec.ts'
 import type { SplitState } from '../protocol/messages.ts'
-import { locate } from './failure.ts'
 
 /** What the next look at a source found. */
 export type Reading =
@@ -155,7 +155,6 @@ export class SplitReading {
 
   #failure(error: unknown): SluiceError {
     const { operator, subtask } = this.#context
-    if (error instanceof SluiceError) return locate(error, operator, subtask)
-    return new SluiceError('SOURCE_FAILED', `'${operator}' cannot read: ${messageOf(error)}`, { operator, subtask, cause: error })
+    return locateError(error, { operator, subtask }, 'SOURCE_FAILED', `'${operator}' cannot read`)
   }
 }

@@ -1,6 +1,7 @@
 import { BarrierAligner } from '../checkpoint/barrier-aligner.ts'
 import { unreachable } from '../core/assert.ts'
 import type { SluiceError } from '../core/errors.ts'
+import { locateError } from '../core/errors.ts'
 import type { Clock } from '../core/time.ts'
 import { NO_TIMESTAMP, WATERMARK_END } from '../core/time.ts'
 import type { TaskPlan } from '../graph/execution-plan.ts'
@@ -9,7 +10,6 @@ import type { ChannelReader } from '../protocol/channel.ts'
 import type { SubtaskCounters } from '../protocol/counters.ts'
 import type { Element, RecordBatch } from '../protocol/element.ts'
 import type { OperatorSnapshot, SubtaskSnapshot } from '../protocol/messages.ts'
-import { locate } from './failure.ts'
 import { InputGate } from './input-gate.ts'
 import type { OperatorChain, PreparedSink } from './operator-chain.ts'
 import type { Backpressure, OutputChannel } from './output.ts'
@@ -166,7 +166,7 @@ export class Task {
 
   /** An error that came out of a step, with its place. */
   locate(error: unknown): SluiceError {
-    return locate(error, this.#parts.plan.id, this.#parts.subtask)
+    return locateError(error, { operator: this.#parts.plan.id, subtask: this.#parts.subtask })
   }
 
   publishCounters(busyMs: number): void {

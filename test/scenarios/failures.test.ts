@@ -132,6 +132,7 @@ describe('a job is refused or fails with a code', () => {
     const refused = await run('none')
     expect(refused).toMatchObject({ code: 'JOB_ALREADY_RUNNING' })
     expect(refused['message']).toContain(String(first.process.pid))
+    writeFileSync(join(folder, 'go-on'), '')
     await first.ended
     expect(outputIds()).toEqual(ALL)
   })

@@ -1,0 +1,142 @@
+import type { Operator, OperatorContext } from '../../src/core/operator.ts'
+import { WATERMARK_NONE } from '../../src/core/time.ts'
+import type { TaskPlan } from '../../src/graph/execution-plan.ts'
+import { planExecution } from '../../src/graph/execution-plan.ts'
+import { LocalChannel } from '../../src/protocol/channel.ts'
+import { createCounters, SubtaskCounters } from '../../src/protocol/counters.ts'
+import type { Element } from '../../src/protocol/element.ts'
+import type { OperatorRestore, SplitState, SubtaskSnapshot } from '../../src/protocol/messages.ts'
+import { locate } from '../../src/runtime/failure.ts'
+import { OperatorChain } from '../../src/runtime/operator-chain.ts'
+import { ForwardExchange, OutputChannel } from '../../src/runtime/output.ts'
+import { SplitReading } from '../../src/runtime/split-reading.ts'
+import { Task } from '../../src/runtime/task.ts'
+import type { NodeSketch } from '../graph/graphs.ts'
+import { graphOf } from '../graph/graphs.ts'
+
+/** An operator of a test. */
+export function operator(kind: string, create: (context: OperatorContext) => Operator, more: Partial<NodeSketch> = {}): NodeSketch {
+  return { kind, body: { type: 'operator', create }, ...more }
+}
+
+export interface HarnessOptions {
+  /** The operators of the task, each reading the one before. */
+  readonly operators: readonly NodeSketch[]
+  readonly inputs?: number
+  readonly splits?: readonly SplitState[]
+  readonly lastCheckpoint?: number
+  readonly restores?: Readonly<Record<string, OperatorRestore>>
+}
+
+/** One real task with its inputs and its output in hand, and a clock that is set by hand. */
+export class TaskHarness {
+  readonly inputs: readonly LocalChannel[]
+  readonly output = new LocalChannel()
+  readonly task: Task
+  readonly chain: OperatorChain
+  readonly acknowledged: { readonly checkpoint: number; readonly snapshot: SubtaskSnapshot }[] = []
+  readonly failures: unknown[] = []
+  ended = 0
+  now = 0
+
+  constructor({ operators, inputs = 1, splits, lastCheckpoint = 0, restores = {} }: HarnessOptions) {
+    // A source before an input makes the first operator the head of a task of its own.
+    const upstream: NodeSketch[] = splits === undefined ? [{ kind: 'upstream' }] : []
+    const offset = upstream.length
+    const sketches = operators.map((sketch, index): NodeSketch => {
+      if (index > 0) return { from: [index - 1 + offset], ...sketch }
+      return offset === 0 ? sketch : { from: [[0, 'rebalance']], ...sketch }
+    })
+    const graph = graphOf([...upstream, ...sketches])
+    const plan = planExecution(graph, { module: 'file:///job.ts', parallelism: 2, maxParallelism: 128, workers: 1 })
+    const task = plan.tasks.at(-1)! as TaskPlan
+    const backpressure = { full: false }
+    const clock = { now: () => this.now }
+    const failure = (error: unknown) => locate(error, task.id, 0)
+    const channel = new OutputChannel(this.output, backpressure, failure)
+    const last = task.operators.at(-1)!
+    const outputs = last.type === 'sink' ? [] : [channel]
+    this.chain = new OperatorChain(
+      { task, subtask: 0, maxParallelism: 128, nodes: graph.nodes, clock, job: 'test', run: 'run', attempt: 1, backpressure, late: () => {} },
+      (id, cell) => (id === last.id && outputs.length > 0 ? [{ output: 'main', exchange: new ForwardExchange(outputs, cell) }] : []),
+      restores,
+    )
+    this.inputs = splits === undefined ? Array.from({ length: inputs }, () => new LocalChannel()) : []
+    const { body } = graph.nodes[0]!
+    this.task = new Task({
+      plan: task,
+      subtask: 0,
+      chain: this.chain,
+      inputs: this.inputs.map((reader, index) => ({ channel: `0:${index}:0`, reader, watermark: WATERMARK_NONE })),
+      outputs,
+      backpressure,
+      reading:
+        splits === undefined || body.type !== 'source'
+          ? undefined
+          : new SplitReading(body.source, { operator: task.id, subtask: 0, now: clock.now }, splits, () => {}),
+      recordsRead: 0,
+      clock,
+      counters: new SubtaskCounters(createCounters(1), 0),
+      lastCheckpoint,
+      watermark: WATERMARK_NONE,
+      acknowledge: (checkpoint, snapshot) => this.acknowledged.push({ checkpoint, snapshot }),
+      ended: () => this.ended++,
+      fail: (error) => this.failures.push(error),
+    })
+    this.task.open()
+  }
+
+  send(input: number, ...elements: Element[]): void {
+    for (const element of elements) this.inputs[input]!.write(element)
+  }
+
+  /** Steps until the task has nothing to do, and returns what it has sent by then. */
+  run(): readonly Element[] {
+    const seen: Element[] = []
+    for (let idle = 0, steps = 0; idle < 2; steps++) {
+      if (steps > 1_000_000) throw new Error('the task does not come to rest')
+      idle = this.task.step() ? 0 : idle + 1
+      for (let element = this.output.poll(); element !== undefined; element = this.output.poll()) seen.push(element)
+    }
+    return seen
+  }
+
+  /** Steps without taking anything out of the output. */
+  runBlocked(): void {
+    for (let steps = 0; this.task.step(); steps++) if (steps > 100_000) throw new Error('the task does not stop at a full output')
+  }
+}
+
+export function records(...values: unknown[]): Element {
+  return { kind: 'records', values, timestamps: values.map(() => Number.NaN) }
+}
+
+export function watermark(time: number): Element {
+  return { kind: 'watermark', time }
+}
+
+export function barrier(checkpoint: number): Element {
+  return { kind: 'barrier', checkpoint }
+}
+
+export const END: Element = { kind: 'end' }
+
+/** Elements with the records of neighbouring batches one by one: `[value, 'watermark 5', 'barrier 1']`. */
+export function flat(elements: readonly Element[]): readonly unknown[] {
+  return elements.flatMap((element): readonly unknown[] => {
+    switch (element.kind) {
+      case 'records':
+        return element.values
+      case 'watermark':
+        return [`watermark ${element.time}`]
+      case 'barrier':
+        return [`barrier ${element.checkpoint}`]
+      default:
+        return [element.kind]
+    }
+  })
+}
+
+export async function turns(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+}

@@ -1,0 +1,220 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { WATERMARK_END, WATERMARK_NONE } from '../../src/core/time.ts'
+import { WatermarkMerger } from '../../src/runtime/watermark-merger.ts'
+
+function merger(channels: number): WatermarkMerger {
+  return new WatermarkMerger(new Array<number>(channels).fill(WATERMARK_NONE))
+}
+
+describe('the watermark of several channels', () => {
+  test('is that of the slowest', () => {
+    const merged = merger(2)
+    expect(merged.onWatermark(0, 10).watermark).toBe(WATERMARK_NONE)
+    expect(merged.onWatermark(1, 5).watermark).toBe(5)
+    expect(merged.onWatermark(1, 20).watermark).toBe(10)
+    expect(merged.onWatermark(0, 15).watermark).toBe(15)
+  })
+
+  test('of a single channel is its own', () => {
+    const merged = merger(1)
+    expect(merged.onWatermark(0, 3)).toEqual({ watermark: 3, idle: false })
+    expect(merged.onWatermark(0, 2).watermark).toBe(3)
+  })
+
+  test('does not wait for an idle channel', () => {
+    const merged = merger(2)
+    merged.onWatermark(0, 10)
+    merged.onWatermark(1, 5)
+    expect(merged.onIdle(1)).toEqual({ watermark: 10, idle: false })
+    expect(merged.onWatermark(0, 30).watermark).toBe(30)
+  })
+
+  test('is the largest one when the last active channel turns idle', () => {
+    const merged = merger(2)
+    merged.onWatermark(0, 10)
+    merged.onWatermark(1, 5)
+    merged.onIdle(0)
+    expect(merged.output).toBe(5)
+    expect(merged.onIdle(1)).toEqual({ watermark: 10, idle: true })
+  })
+
+  test('waits for a channel that comes back only when it has caught up', () => {
+    const merged = merger(2)
+    merged.onWatermark(0, 10)
+    merged.onWatermark(1, 5)
+    merged.onIdle(1)
+    merged.onWatermark(0, 30)
+    expect(merged.onActive(1)).toEqual({ watermark: 30, idle: false })
+    expect(merged.onWatermark(1, 20).watermark).toBe(30)
+    expect(merged.onWatermark(0, 40).watermark).toBe(40)
+    expect(merged.onWatermark(1, 40).watermark).toBe(40)
+    expect(merged.onWatermark(0, 60).watermark).toBe(40)
+    expect(merged.onWatermark(1, 50).watermark).toBe(50)
+  })
+
+  test('stays where it is while all active channels are catching up', () => {
+    const merged = merger(2)
+    merged.onWatermark(0, 10)
+    merged.onIdle(0)
+    merged.onWatermark(1, 50)
+    merged.onIdle(1)
+    expect(merged.onActive(0)).toEqual({ watermark: 50, idle: false })
+    expect(merged.onWatermark(0, 40).watermark).toBe(50)
+    expect(merged.onWatermark(0, 51).watermark).toBe(51)
+  })
+
+  test('takes a finished channel for neither idle nor endless: with all others idle it is not the end (FLINK-38477)', () => {
+    const merged = merger(2)
+    merged.onWatermark(0, 100)
+    merged.onWatermark(1, 50)
+    merged.onWatermark(0, WATERMARK_END)
+    merged.onEnd(0)
+    expect(merged.output).toBe(50)
+    expect(merged.onIdle(1)).toEqual({ watermark: 50, idle: true })
+    expect(merged.onActive(1).watermark).toBe(50)
+    expect(merged.onWatermark(1, 70).watermark).toBe(70)
+    expect(merged.finished).toBe(false)
+    expect(merged.onEnd(1).watermark).toBe(WATERMARK_END)
+    expect(merged.finished).toBe(true)
+  })
+
+  test('is not the end while a channel is only idle, also between the last watermark of another and its end (FLINK-38477)', () => {
+    const merged = merger(2)
+    merged.onWatermark(0, 100)
+    merged.onWatermark(1, 50)
+    merged.onIdle(1)
+    expect(merged.onWatermark(0, WATERMARK_END).watermark).toBe(100)
+    merged.onEnd(0)
+    merged.onActive(1)
+    expect(merged.onWatermark(1, 120).watermark).toBe(120)
+  })
+
+  test('is not the end when an idle channel comes to its end while another is idle too (FLINK-38477)', () => {
+    const merged = merger(2)
+    merged.onWatermark(0, 100)
+    merged.onWatermark(1, 50)
+    merged.onIdle(0)
+    merged.onIdle(1)
+    expect(merged.onWatermark(0, WATERMARK_END).watermark).toBe(100)
+    expect(merged.onEnd(0)).toEqual({ watermark: 100, idle: true })
+    expect(merged.onActive(1).watermark).toBe(100)
+    expect(merged.onWatermark(1, 120).watermark).toBe(120)
+  })
+
+  test('is not the end after a restore in which a channel had ended and another is idle', () => {
+    const merged = new WatermarkMerger([WATERMARK_END, 50], 50)
+    expect(merged.onIdle(1).watermark).toBe(50)
+  })
+
+  test('is not held back by a finished channel', () => {
+    const merged = merger(2)
+    merged.onWatermark(0, 5)
+    merged.onWatermark(1, 10)
+    expect(merged.onEnd(0).watermark).toBe(10)
+  })
+
+  test('a channel that ends while it is idle is finished', () => {
+    const merged = merger(2)
+    merged.onIdle(0)
+    merged.onEnd(0)
+    merged.onWatermark(1, 10)
+    expect(merged.onEnd(1)).toEqual({ watermark: WATERMARK_END, idle: false })
+  })
+
+  test('marks that come late for a finished channel change nothing', () => {
+    const merged = merger(2)
+    merged.onEnd(0)
+    merged.onIdle(0)
+    merged.onActive(0)
+    expect(merged.onWatermark(1, 10)).toEqual({ watermark: 10, idle: false })
+  })
+
+  test('goes on where the checkpoint stopped, channels and result together', () => {
+    const merged = new WatermarkMerger([10, 30], 10)
+    expect(merged.output).toBe(10)
+    expect(merged.onWatermark(0, 20).watermark).toBe(20)
+    expect(merged.watermarks).toEqual([20, 30])
+  })
+
+  test('after a restore with channels behind the result neither goes back nor waits for ever', () => {
+    const merged = new WatermarkMerger([5, 5], 40)
+    expect(merged.onWatermark(0, 20).watermark).toBe(40)
+    merged.onWatermark(0, 60)
+    expect(merged.onWatermark(1, 50).watermark).toBe(50)
+  })
+})
+
+type Mark = { readonly type: 'watermark' | 'idle' | 'active' | 'end'; readonly channel: number; readonly step: number }
+
+/** The rules of the documentation, evaluated from scratch over plain lists after each mark. */
+class NaiveMerger {
+  output = WATERMARK_NONE
+  readonly #watermarks: number[]
+  readonly #status: ('active' | 'idle' | 'finished')[]
+  /** Channels that came back and have been behind the output ever since. */
+  #behind = new Set<number>()
+
+  constructor(channels: number) {
+    this.#watermarks = new Array<number>(channels).fill(WATERMARK_NONE)
+    this.#status = new Array<'active'>(channels).fill('active')
+  }
+
+  on(type: Mark['type'], channel: number, time: number): void {
+    if (type === 'watermark') this.#watermarks[channel] = Math.max(time, this.#watermarks[channel]!)
+    if (type === 'idle' && this.#status[channel] === 'active') this.#status[channel] = 'idle'
+    if (type === 'end') this.#status[channel] = 'finished'
+    if (type === 'active' && this.#status[channel] === 'idle') {
+      this.#status[channel] = 'active'
+      this.#behind.add(channel)
+    }
+    this.#behind = new Set([...this.#behind].filter((each) => this.#watermarks[each]! < this.output))
+    const of = (status: string): number[] => [...this.#status.keys()].filter((each) => this.#status[each] === status)
+    const times = (channels: number[]): number[] => channels.map((each) => this.#watermarks[each]!)
+    const counted = of('active').filter((each) => !this.#behind.has(each))
+    if (counted.length > 0) this.output = Math.max(this.output, Math.min(...times(counted)))
+    else if (of('active').length === 0) this.output = Math.max(this.output, of('idle').length > 0 ? Math.max(...times(of('idle'))) : WATERMARK_END)
+  }
+}
+
+describe('the watermark of several channels, against a model', () => {
+  const mark: fc.Arbitrary<Mark> = fc.record({
+    type: fc.constantFrom('watermark', 'watermark', 'watermark', 'idle', 'active', 'end'),
+    channel: fc.nat(3),
+    step: fc.nat(20),
+  })
+
+  test('any sequence of marks gives what the rules say, never goes back, and ends only when everyone has', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 4 }), fc.array(mark, { maxLength: 60 }), (channels, marks) => {
+        const merged = merger(channels)
+        const model = new NaiveMerger(channels)
+        const times = new Array<number>(channels).fill(0)
+        const ended = new Set<number>()
+        let before = WATERMARK_NONE
+        for (const { type, channel, step } of marks) {
+          // After its end a channel carries nothing more, and before it one channel is enough to keep time from ending.
+          if (channel >= channels || ended.has(channel)) continue
+          if (type === 'end') ended.add(channel)
+          if (type === 'watermark') times[channel]! += step
+          model.on(type, channel, times[channel]!)
+          const { watermark, idle } =
+            type === 'watermark'
+              ? merged.onWatermark(channel, times[channel]!)
+              : type === 'idle'
+                ? merged.onIdle(channel)
+                : type === 'active'
+                  ? merged.onActive(channel)
+                  : merged.onEnd(channel)
+          expect(watermark).toBe(model.output)
+          expect(merged.output).toBe(watermark)
+          expect(watermark).toBeGreaterThanOrEqual(before)
+          expect(watermark === WATERMARK_END).toBe(ended.size === channels)
+          expect(idle && ended.size === channels).toBe(false)
+          before = watermark
+        }
+      }),
+      { numRuns: 2000 },
+    )
+  })
+})
