@@ -26,7 +26,11 @@ else await measure(role!)
 
 /** The job: readings of 50 sensors in windows of a minute. In the role `killed` it dies twice. */
 async function measure(name: string): Promise<void> {
-  const sensors = job('sensors', { checkpoint: { every: '50ms' }, stateDirectory: `${folder}/${name}/state`, restart: { strategy: 'fixed', delay: 10 } })
+  const sensors = job('sensors', {
+    checkpoint: { every: '50ms' },
+    stateDirectory: `${folder}/${name}/state`,
+    restart: { strategy: 'fixed', delay: 10 },
+  })
   const windows = sensors
     .from(generate({ count: 200_000, rate: 200_000, at: (i) => ({ sensor: `sensor-${i % 50}`, value: i % 97, time: i * 40 }) }))
     .map((reading) => {
@@ -74,7 +78,9 @@ function tell(): void {
   while (start('killed') === null) console.log('  started again')
   const [undisturbed, killed] = [answer('undisturbed'), answer('killed')]
   const same = undisturbed === killed
-  console.log(`${undisturbed.split('\n').length} windows each. The answers are ${same ? 'the same, byte for byte' : 'DIFFERENT'}.`)
+  console.log(
+    `${undisturbed.split('\n').length} windows each. The answers are ${same ? 'the same, byte for byte' : 'DIFFERENT'}.`,
+  )
   console.log(`Look: ${folder}/undisturbed/windows and ${folder}/killed/windows`)
   process.exitCode = same ? 0 : 1
 }
@@ -86,6 +92,8 @@ function start(name: string): number | null {
 
 /** The committed windows in one text, in the order of sensor and time. */
 function answer(name: string): string {
-  const lines = [...readOutput<Sum>(`${folder}/${name}/windows`), ...readOutput<object>(`${folder}/${name}/late`)].map((sum) => JSON.stringify(sum))
+  const lines = [...readOutput<Sum>(`${folder}/${name}/windows`), ...readOutput<object>(`${folder}/${name}/late`)].map((sum) =>
+    JSON.stringify(sum),
+  )
   return lines.sort().join('\n')
 }

@@ -45,7 +45,11 @@ const hourly = delays
       minutes: sum.minutes + Math.max(0, flight.delay),
       worst: Math.max(sum.worst, flight.delay),
     }),
-    result: (sum, { key, window }): AirportHour => ({ airport: key, hour: new Date(window.start).toISOString().slice(0, 16), ...sum }),
+    result: (sum, { key, window }): AirportHour => ({
+      airport: key,
+      hour: new Date(window.start).toISOString().slice(0, 16),
+      ...sum,
+    }),
   })
 
 hourly.to(writeJsonLines('out/flight-delays/hourly'))
@@ -65,8 +69,16 @@ if (status === 'finished') {
   console.log('The worst hours to leave (20 flights or more):\n')
   printTable(
     ['airport', 'hour', 'flights', 'mean delay', 'worst'],
-    worst.map((hour) => [hour.airport, hour.hour.replace('T', ' '), hour.flights, `${Math.round(hour.minutes / hour.flights)} min`, `${hour.worst} min`]),
+    worst.map((hour) => [
+      hour.airport,
+      hour.hour.replace('T', ' '),
+      hour.flights,
+      `${Math.round(hour.minutes / hour.flights)} min`,
+      `${hour.worst} min`,
+    ]),
   )
-  console.log(`\n${inTime.toLocaleString('en-US')} flights are counted above; ${late.toLocaleString('en-US')} came too late for their hour.`)
+  console.log(
+    `\n${inTime.toLocaleString('en-US')} flights are counted above; ${late.toLocaleString('en-US')} came too late for their hour.`,
+  )
   console.log('All of it: out/flight-delays/hourly/*.jsonl, and the late flights: out/flight-delays/late/*.jsonl')
 }

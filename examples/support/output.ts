@@ -14,7 +14,9 @@ export function readOutput<T>(folder: string): T[] {
 export function printTable(header: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => String(row[column]).length)))
   const line = (cells: readonly (string | number)[]): string =>
-    cells.map((cell, column) => (column === 0 ? String(cell).padEnd(widths[column]!) : String(cell).padStart(widths[column]!))).join('   ')
+    cells
+      .map((cell, column) => (column === 0 ? String(cell).padEnd(widths[column]!) : String(cell).padStart(widths[column]!)))
+      .join('   ')
   console.log(`  ${line(header)}`)
   for (const row of rows) console.log(`  ${line(row)}`)
 }

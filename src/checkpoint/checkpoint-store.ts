@@ -53,6 +53,7 @@ export class CheckpointStore {
   #bufferedBytes = 0
   #sequence = 0
   #sequenceOf = -1
+  #reserved = -1
 
   private constructor(directory: string, root: RootDatabase<Buffer, string>) {
     this.directory = directory
@@ -99,13 +100,20 @@ export class CheckpointStore {
     })
   }
 
+  #reserve(used: number): void {
+    this.#reserved = used + RESERVED_IDS
+    this.#put('reserved', this.#reserved)
+  }
+
   #beginAttempt(newRun: () => string): Claim {
+    this.#buffered = []
+    this.#bufferedBytes = 0
     const run = this.#get<string>('run') ?? newRun()
     const attempt = (this.#get<number>('attempt') ?? 0) + 1
     const lastCheckpoint = this.#get<number>('reserved') ?? -1
     this.#put('run', run)
     this.#put('attempt', attempt)
-    this.#put('reserved', lastCheckpoint + RESERVED_IDS)
+    this.#reserve(lastCheckpoint)
     this.#claim = { run, attempt, lastCheckpoint }
     return this.#claim
   }
@@ -152,6 +160,11 @@ export class CheckpointStore {
     return new Uint8Array(stored)
   }
 
+  /** A checkpoint is about to begin: its id is used from now on, whatever becomes of it. */
+  begin(checkpoint: number): void {
+    if (checkpoint > this.#reserved) this.#write('cannot reserve ids', () => this.#reserve(checkpoint))
+  }
+
   /** Takes chunks of a checkpoint that is not complete yet; they are written when enough have come together, or with the manifest. */
   addChunks(checkpoint: number, chunks: readonly SnapshotChunk[]): readonly StoredChunk[] {
     if (this.#sequenceOf !== checkpoint) {
@@ -182,7 +195,7 @@ export class CheckpointStore {
       this.#flushChunks()
       this.#checkpoints.putSync(manifest.checkpoint, asBuffer(encodeManifest(manifest)))
       this.#put('latest', manifest.checkpoint)
-      this.#put('reserved', Math.max(this.#get<number>('reserved') ?? 0, manifest.checkpoint + RESERVED_IDS))
+      if (manifest.checkpoint + RESERVED_IDS > this.#reserved) this.#reserve(manifest.checkpoint)
     })
   }
 

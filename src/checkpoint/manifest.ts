@@ -71,11 +71,15 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 export function decodeManifest(bytes: Uint8Array, checkpoint: number): Manifest {
   const problem = headerProblem(bytes)
   if (problem !== undefined) throw unreadable(checkpoint, problem)
+  let manifest: Manifest
   try {
-    return decodeValue(bytes.subarray(HEADER_BYTES)) as Manifest
+    manifest = decodeValue(bytes.subarray(HEADER_BYTES)) as Manifest
   } catch (error) {
     throw unreadable(checkpoint, `its manifest cannot be decoded: ${messageOf(error)}`)
   }
+  if (manifest.checkpoint !== checkpoint)
+    throw unreadable(checkpoint, `its manifest is that of checkpoint ${manifest.checkpoint}`)
+  return manifest
 }
 
 function headerProblem(bytes: Uint8Array): string | undefined {
@@ -84,6 +88,7 @@ function headerProblem(bytes: Uint8Array): string | undefined {
   if (view.getUint32(0, true) !== MAGIC) return 'its manifest does not begin as one'
   const version = view.getUint16(4, true)
   if (version !== FORMAT_VERSION) return `its format is version ${version}, this program knows version ${FORMAT_VERSION}`
+  if (view.getUint16(6, true) !== 0) return 'its manifest has marks that this program does not know'
   const length = view.getUint32(12, true)
   if (length !== bytes.byteLength - HEADER_BYTES)
     return `its manifest should have ${length} bytes and has ${bytes.byteLength - HEADER_BYTES}`

@@ -22,7 +22,11 @@ export function thisProcess(): ProcessIdentity {
   }
 }
 
-/** Whether that process still runs. One of another host cannot be seen from here and counts as alive. */
+/**
+ * Whether that process still runs. One of another machine cannot be seen from here and counts as alive. One of another container of the same
+ * machine cannot be seen either, but counts as dead: containers change their names when they are made anew, and should the other one live
+ * after all, the number of the attempt fences it off.
+ */
 export function isAlive(identity: ProcessIdentity): boolean {
   // The same host under another boot has restarted since, and nothing that ran then runs now.
   if (identity.boot !== bootId()) return identity.host !== hostname()

@@ -227,6 +227,7 @@ export class Attempt implements WorkerListener {
     const { attempt, store, observer } = this.#parts
     switch (command.type) {
       case 'trigger':
+        store.begin(command.checkpoint)
         this.#snapshots = new Map()
         this.#triggeredMs = now()
         return this.#broadcast({ type: 'trigger-checkpoint', attempt, checkpoint: command.checkpoint })

@@ -18,8 +18,10 @@ export function flagsOf(args: readonly string[]): RunOptions {
       if (given === undefined) throw new SluiceError('INVALID_OPTION', `${flag} needs a value`)
       return given
     }
-    if (flag in SWITCHES) options[SWITCHES[flag as keyof typeof SWITCHES]] = true
-    else if (flag === '--parallelism') options['parallelism'] = whole(flag, value())
+    if (Object.hasOwn(SWITCHES, flag)) {
+      if (inline !== undefined) throw new SluiceError('INVALID_OPTION', `${flag} takes no value`)
+      options[SWITCHES[flag as keyof typeof SWITCHES]] = true
+    } else if (flag === '--parallelism') options['parallelism'] = whole(flag, value())
     else if (flag === '--workers') options['workers'] = whole(flag, value())
     else if (flag === '--state-directory') options['stateDirectory'] = value()
     else if (flag === '--checkpoint-every') options['checkpoint'] = { every: duration(value()) }

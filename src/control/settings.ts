@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { CoordinatorOptions } from '../checkpoint/checkpoint-coordinator.ts'
-import { SluiceError } from '../core/errors.ts'
+import { messageOf, SluiceError } from '../core/errors.ts'
 import type { Duration } from '../core/time.ts'
 import { durationMs } from '../core/time.ts'
 import type { RestartOptions } from './restart-strategy.ts'
@@ -109,7 +109,7 @@ function whole(value: number, what: string, minimum: number, maximum: number): n
   if (Number.isInteger(value) && value >= minimum && value <= maximum) return value
   throw new SluiceError(
     'INVALID_OPTION',
-    `${what} must be a whole number from ${minimum} to ${maximum}, not ${JSON.stringify(value)}`,
+    `${what} must be a whole number from ${minimum} to ${maximum}, not ${messageOf(value)}`,
   )
 }
 

@@ -131,7 +131,7 @@ export function toWireError(error: unknown, code: ErrorCode = 'OPERATOR_FAILED')
       cause === undefined
         ? undefined
         : cause instanceof Error
-          ? { name: cause.name, message: cause.message, stack: cause.stack }
+          ? { name: String(cause.name), message: messageOf(cause), stack: cause.stack }
           : { name: 'Error', message: messageOf(cause), stack: undefined },
   }
 }
@@ -155,7 +155,7 @@ export function fromWireError(wire: WireError): SluiceError {
 
 /** The text of anything thrown: an `Error`'s message, else the value itself. */
 export function messageOf(error: unknown): string {
-  if (error instanceof Error) return error.message
+  if (error instanceof Error) return String(error.message)
   try {
     return typeof error === 'string' ? error : (JSON.stringify(error) ?? String(error))
   } catch {

@@ -41,7 +41,7 @@ function hashNumber(value: number): number {
   // Also true for -0, whose bits must not be looked at: it is the same key as 0.
   if (int === value) return int
   doubleBits[0] = value
-  return value === value ? intBits[0]! ^ intBits[1]! : 0x7ff80000
+  return Number.isNaN(value) ? 0x7ff80000 : intBits[0]! ^ intBits[1]!
 }
 
 function hashLong(ms: number): number {

@@ -127,7 +127,7 @@ function isPlainObject(value: object, depth: number): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype === Object.prototype) {
     for (const name in value) {
-      if (name === '__proto__' || !name.isWellFormed() || !isPlain((value as Record<string, unknown>)[name], depth)) return false
+      if (isOddName(name) || !isPlain((value as Record<string, unknown>)[name], depth)) return false
     }
     return true
   }
@@ -136,6 +136,11 @@ function isPlainObject(value: object, depth: number): boolean {
     return true
   }
   return prototype === Date.prototype
+}
+
+/** Names that msgpackr does not take as they are: by `constructor` it guesses the class of an object. */
+function isOddName(name: string): boolean {
+  return name === '__proto__' || name === 'constructor' || !name.isWellFormed()
 }
 
 /** A copy of the value in which stand-ins replace what msgpackr would change. @throws what cannot be encoded, with its path. */
@@ -181,7 +186,7 @@ function substituteFields(value: object, nullPrototype: boolean, path: string, d
   const entries: unknown[] = []
   let odd = nullPrototype
   for (const [name, item] of Object.entries(value)) {
-    odd ||= name === '__proto__' || !name.isWellFormed()
+    odd ||= isOddName(name)
     entries.push(
       name.isWellFormed() ? name : new LoneSurrogates(name),
       substitute(item, path === '' ? name : `${path}.${name}`, depth),

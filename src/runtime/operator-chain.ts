@@ -121,7 +121,7 @@ export class OperatorChain {
   }
 
   close(): void {
-    for (const link of this.#links) link.close()
+    closeAll(this.#links.map((link) => () => link.close()))
   }
 }
 
@@ -154,6 +154,7 @@ class ChainLink implements OperatorContext {
   /** The current watermark has not been passed on yet: something due waits for room. */
   #firing = false
   #idle = false
+  #pendingIdle = false
 
   constructor(
     environment: ChainEnvironment,
@@ -266,8 +267,15 @@ class ChainLink implements OperatorContext {
     if (watermark > this.#pendingWatermark) this.#pendingWatermark = watermark
   }
 
+  /** Idleness waits for the watermarks before it; activity goes on at once, before the record that it announces. */
   receiveIdle(idle: boolean): void {
-    if (!this.operator.makesWatermarks) this.emitIdle(idle)
+    if (this.operator.makesWatermarks) return
+    this.#pendingIdle = idle && this.#behind
+    if (!this.#pendingIdle) this.emitIdle(idle)
+  }
+
+  get #behind(): boolean {
+    return this.#firing || this.#pendingWatermark > this.watermark
   }
 
   advance(): boolean {
@@ -280,6 +288,10 @@ class ChainLink implements OperatorContext {
     if (this.operator.onWatermark?.(this.watermark) === false) return false
     this.#firing = false
     if (!this.operator.makesWatermarks || this.watermark === Number.POSITIVE_INFINITY) this.emitWatermark(this.watermark)
+    if (this.#pendingIdle) {
+      this.#pendingIdle = false
+      this.emitIdle(true)
+    }
     return true
   }
 
@@ -312,8 +324,7 @@ class ChainLink implements OperatorContext {
   }
 
   close(): void {
-    this.operator.close?.()
-    this.writer?.close()
+    closeAll([() => this.operator.close?.(), () => this.writer?.close()])
   }
 }
 
@@ -372,4 +383,17 @@ class KeyingReceiver implements Receiver {
     }
     this.#operator.onRecord(value)
   }
+}
+
+/** Closes all, also when one of them throws; the first error is thrown in the end. */
+export function closeAll(closings: readonly (() => void)[]): void {
+  const errors: unknown[] = []
+  for (const close of closings) {
+    try {
+      close()
+    } catch (error) {
+      errors.push(error)
+    }
+  }
+  if (errors.length > 0) throw errors[0]
 }

@@ -59,20 +59,52 @@ export class SplitReading {
   next(max: number): Reading {
     if (this.#pending) return WAITING
     try {
-      const arrived = this.#takeSettled()
-      if (this.#reader === undefined) return this.#openNext(max)
-      const answer = arrived ?? { value: this.#reader.poll(max) }
-      if (answer.value instanceof Promise) return this.#await(answer.value)
-      return this.#interpret(answer.value as readonly unknown[] | null, max)
+      return this.#read(max)
     } catch (error) {
       throw this.#failure(error)
     }
   }
 
+  #read(max: number): Reading {
+    let arrived = this.#takeSettled()
+    // A loop, because any number of splits in a row may be empty.
+    for (;;) {
+      if (this.#reader === undefined) {
+        const split = this.#current()
+        if (split === undefined) return END
+        const opened = this.#source.open(decodeValue(split.encoded), split.started ? split.position : undefined, this.#context)
+        if (isPromise(opened)) {
+          this.#opening = true
+          return this.#await(opened)
+        }
+        this.#reader = opened
+      }
+      const answer = arrived === undefined ? this.#reader.poll(max) : (arrived.value as readonly unknown[] | null)
+      arrived = undefined
+      if (isPromise(answer)) return this.#await(answer)
+      if (answer !== null) return answer.length === 0 ? NOTHING : { type: 'records', records: answer }
+      const closing = this.#finishSplit(this.#reader)
+      if (isPromise(closing)) return this.#await(closing)
+    }
+  }
+
+  #finishSplit(reader: SplitReader<unknown>): void | Promise<void> {
+    const split = this.#current()!
+    split.position = reader.position()
+    split.started = true
+    split.done = true
+    this.#reader = undefined
+    return reader.close?.()
+  }
+
   /** All records of the last reading have been handed on. */
   handedOn(): void {
     const split = this.#current()!
-    split.position = this.#reader!.position()
+    try {
+      split.position = this.#reader!.position()
+    } catch (error) {
+      throw this.#failure(error)
+    }
     split.started = true
   }
 
@@ -90,34 +122,11 @@ export class SplitReading {
     const closing = this.#reader?.close?.()
     this.#reader = undefined
     // The attempt is over: a reader that cannot let go has nobody left to tell.
-    if (closing instanceof Promise) closing.catch(() => undefined)
+    if (isPromise(closing)) closing.then(undefined, () => undefined)
   }
 
   #current(): OwnSplit | undefined {
     return this.#splits.find((split) => !split.done)
-  }
-
-  #openNext(max: number): Reading {
-    const split = this.#current()
-    if (split === undefined) return END
-    const opened = this.#source.open(decodeValue(split.encoded), split.started ? split.position : undefined, this.#context)
-    if (opened instanceof Promise) {
-      this.#opening = true
-      return this.#await(opened)
-    }
-    this.#reader = opened
-    return this.next(max)
-  }
-
-  #interpret(records: readonly unknown[] | null, max: number): Reading {
-    if (records !== null) return records.length === 0 ? NOTHING : { type: 'records', records }
-    const split = this.#current()!
-    split.position = this.#reader!.position()
-    split.started = true
-    split.done = true
-    const closing = this.#reader!.close?.()
-    this.#reader = undefined
-    return closing instanceof Promise ? this.#await(closing) : this.#openNext(max)
   }
 
   #await(promise: Promise<unknown>): Reading {
@@ -150,11 +159,21 @@ export class SplitReading {
   }
 
   #closeLate(outcome: { readonly value: unknown } | { readonly error: unknown }): void {
-    if (this.#opening && 'value' in outcome) void (outcome.value as SplitReader<unknown>).close?.()
+    if (!this.#opening || 'error' in outcome) return
+    this.#reader = outcome.value as SplitReader<unknown>
+    try {
+      this.close()
+    } catch {
+      // As for every reader that is closed at the end of an attempt.
+    }
   }
 
   #failure(error: unknown): SluiceError {
     const { operator, subtask } = this.#context
     return locateError(error, { operator, subtask }, 'SOURCE_FAILED', `'${operator}' cannot read`)
   }
+}
+
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

@@ -12,6 +12,7 @@ import type { Element, RecordBatch } from '../protocol/element.ts'
 import type { OperatorSnapshot, SubtaskSnapshot } from '../protocol/messages.ts'
 import { InputGate } from './input-gate.ts'
 import type { OperatorChain, PreparedSink } from './operator-chain.ts'
+import { closeAll } from './operator-chain.ts'
 import type { Backpressure, OutputChannel } from './output.ts'
 import { BATCH_RECORDS } from './output.ts'
 import type { SplitReading } from './split-reading.ts'
@@ -141,7 +142,7 @@ export class Task {
   /** When a step should be tried again though nobody rings: a timer is due, or a source had nothing. */
   nextWakeup(): number {
     const timer = this.#state !== 'running' ? Number.POSITIVE_INFINITY : this.#chain.nextProcessingTime()
-    return this.#retrySourceAt < timer ? this.#retrySourceAt : timer
+    return Math.min(this.#retrySourceAt, timer)
   }
 
   #retrySourceAt = Number.POSITIVE_INFINITY
@@ -160,8 +161,7 @@ export class Task {
   close(): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
-    this.#parts.reading?.close()
-    this.#chain.close()
+    closeAll([() => this.#parts.reading?.close(), () => this.#chain.close()])
   }
 
   /** An error that came out of a step, with its place. */
@@ -258,7 +258,7 @@ export class Task {
 
   #fireProcessingTime(): boolean {
     this.#chain.onProcessingTime(this.#parts.clock.now())
-    return true
+    return this.#catchUp()
   }
 
   #flushFull(): boolean {

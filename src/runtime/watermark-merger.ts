@@ -76,9 +76,8 @@ export class WatermarkMerger {
   #merge(): MergedTime {
     const watermark = this.#candidate()
     if (watermark > this.#output) this.#output = watermark
-    this.#idle =
-      !this.#channels.some((channel) => channel.status === 'active') &&
-      this.#channels.some((channel) => channel.status === 'idle')
+    const open = this.#channels.filter((channel) => channel.watermark !== WATERMARK_END)
+    this.#idle = !open.some((channel) => channel.status === 'active') && open.some((channel) => channel.status === 'idle')
     return { watermark: this.#output, idle: this.#idle }
   }
 
@@ -89,6 +88,8 @@ export class WatermarkMerger {
     let counted = 0
     let idle = 0
     for (const channel of this.#channels) {
+      // Nothing follows on a channel whose time has ended: it is finished, whether its end has been said or not.
+      if (channel.watermark === WATERMARK_END) continue
       if (channel.status === 'active') {
         active++
         if (!channel.caughtUp) continue

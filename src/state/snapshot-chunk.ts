@@ -36,13 +36,18 @@ export class ChunkWriter {
 
   /** Sections must come in the order of their key groups. */
   add(section: StateSection): void {
-    for (let from = 0; from < section.keys.length; from += SECTION_ENTRIES_MAX) {
-      const to = from + SECTION_ENTRIES_MAX
+    // Large values go in smaller steps, so that a chunk does not become many times its size.
+    let entries = SECTION_ENTRIES_MAX
+    for (let from = 0; from < section.keys.length; ) {
+      const to = Math.min(from + entries, section.keys.length)
       const { kind, name, group, namespace } = section
-      this.#append(
-        group,
-        encodeInPlace([kind, name, group, namespace, section.keys.slice(from, to), section.values.slice(from, to)]),
-      )
+      const encoded = encodeInPlace([kind, name, group, namespace, section.keys.slice(from, to), section.values.slice(from, to)])
+      if (encoded.byteLength > CHUNK_BYTES && to - from > 1) {
+        entries = Math.max(1, Math.floor(((to - from) * CHUNK_BYTES) / (2 * encoded.byteLength)))
+        continue
+      }
+      this.#append(group, encoded)
+      from = to
     }
   }
 

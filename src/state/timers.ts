@@ -3,10 +3,8 @@ import { canonicalKey } from '../core/key-groups.ts'
 import type { CurrentKey, SnapshottedState } from './keyed-backend.ts'
 import type { StateSection } from './snapshot-chunk.ts'
 
-interface TimerKey {
-  readonly key: unknown
-  readonly group: number
-}
+/** The keys that wait for one time, by key group: that is the order in which they fire, before and after a restore. */
+type TimersOfTime = Map<number, Map<unknown, unknown>>
 
 /**
  * The timers of one kind: a heap of distinct times, and for each time the keys that wait for it. A timer is identified by (time, key), so
@@ -16,7 +14,7 @@ export class TimerQueue implements SnapshottedState {
   readonly #kind: 'event-timer' | 'processing-timer'
   readonly #current: CurrentKey
   readonly #times = new FlatQueue<number>()
-  readonly #byTime = new Map<number, Map<unknown, TimerKey>>()
+  readonly #byTime = new Map<number, TimersOfTime>()
 
   constructor(kind: 'event-timer' | 'processing-timer', current: CurrentKey) {
     this.#kind = kind
@@ -25,17 +23,21 @@ export class TimerQueue implements SnapshottedState {
 
   set(time: number): void {
     const { key, canonical, group } = this.#current
-    this.#at(time).set(canonical, { key, group })
+    this.#keysOf(time, group).set(canonical, key)
   }
 
   delete(time: number): void {
-    this.#byTime.get(time)?.delete(this.#current.canonical)
+    const { canonical, group } = this.#current
+    const groups = this.#byTime.get(time)
+    const keys = groups?.get(group)
+    if (keys?.delete(canonical) && keys.size === 0) groups!.delete(group)
   }
 
   next(): number {
     for (let time = this.#times.peek(); time !== undefined; time = this.#times.peek()) {
       if (this.#byTime.get(time)!.size > 0) return time
-      this.#forget(time)
+      this.#times.pop()
+      this.#byTime.delete(time)
     }
     return Number.POSITIVE_INFINITY
   }
@@ -47,45 +49,47 @@ export class TimerQueue implements SnapshottedState {
     proceed: () => boolean,
   ): boolean {
     for (let time = this.next(); time <= until && time !== Number.POSITIVE_INFINITY; time = this.next()) {
-      const due = this.#byTime.get(time)!
-      for (const [canonical, { key, group }] of due) {
+      const groups = this.#byTime.get(time)!
+      const group = Math.min(...groups.keys())
+      const due = groups.get(group)!
+      for (const [canonical, key] of due) {
         if (!proceed()) return false
         // Removed before it runs: a handler that sets the same timer again means a new one.
         due.delete(canonical)
         resume(key, canonical, group)
         fire(time)
       }
+      if (due.size === 0 && groups.get(group) === due) groups.delete(group)
     }
     return true
   }
 
-  #at(time: number): Map<unknown, TimerKey> {
-    let keys = this.#byTime.get(time)
-    if (keys === undefined) {
-      this.#byTime.set(time, (keys = new Map()))
+  #keysOf(time: number, group: number): Map<unknown, unknown> {
+    let groups = this.#byTime.get(time)
+    if (groups === undefined) {
+      this.#byTime.set(time, (groups = new Map()))
       this.#times.push(time, time)
     }
+    let keys = groups.get(group)
+    if (keys === undefined) groups.set(group, (keys = new Map()))
     return keys
   }
 
-  #forget(time: number): void {
-    this.#times.pop()
-    this.#byTime.delete(time)
-  }
-
   snapshot(): (group: number) => Iterable<StateSection> {
-    return (group) => this.#sections(group)
-  }
-
-  *#sections(group: number): Iterable<StateSection> {
-    for (const [time, timers] of this.#byTime) {
-      const keys = [...timers.values()].filter((timer) => timer.group === group).map((timer) => timer.key)
-      if (keys.length > 0) yield { kind: this.#kind, name: '', group, namespace: time, keys, values: [] }
+    // Times hold few groups and a snapshot asks for all of them: they are sorted once.
+    const byGroup = new Map<number, StateSection[]>()
+    for (const [time, groups] of this.#byTime) {
+      for (const [group, timers] of groups) {
+        let sections = byGroup.get(group)
+        if (sections === undefined) byGroup.set(group, (sections = []))
+        sections.push({ kind: this.#kind, name: '', group, namespace: time, keys: [...timers.values()], values: [] })
+      }
     }
+    return (group) => byGroup.get(group) ?? []
   }
 
   restore(section: StateSection): void {
-    const keys = this.#at(section.namespace)
-    for (const key of section.keys) keys.set(canonicalKey(key), { key, group: section.group })
+    const keys = this.#keysOf(section.namespace, section.group)
+    for (const key of section.keys) keys.set(canonicalKey(key), key)
   }
 }

@@ -76,7 +76,11 @@ describe('the barrier aligner, against a model', () => {
   const event: fc.Arbitrary<AlignerEvent> = fc.oneof(
     {
       weight: 6,
-      arbitrary: fc.record({ type: fc.constant('barrier' as const), channel: fc.nat(3), checkpoint: fc.integer({ min: 1, max: 9 }) }),
+      arbitrary: fc.record({
+        type: fc.constant('barrier' as const),
+        channel: fc.nat(3),
+        checkpoint: fc.integer({ min: 1, max: 9 }),
+      }),
     },
     { weight: 1, arbitrary: fc.record({ type: fc.constant('abort' as const), checkpoint: fc.integer({ min: 1, max: 9 }) }) },
   )
@@ -102,30 +106,37 @@ describe('the barrier aligner, against a model', () => {
     const checkpoints = 8
     const schedule = fc.array(fc.nat(1000), { minLength: 200, maxLength: 200 })
     fc.assert(
-      fc.property(channels, schedule, fc.uniqueArray(fc.integer({ min: 1, max: checkpoints }), { maxLength: 4 }), (count, choices, aborted) => {
-        const aligner = new BarrierAligner(count)
-        // Each channel carries, for every checkpoint, one record and then the barrier.
-        const read = new Array<number>(count).fill(0)
-        const toAbort = [...aborted]
-        const snapshots: number[] = []
-        for (const choice of choices) {
-          if (choice % 10 === 0 && toAbort.length > 0) aligner.onAbort(toAbort.pop()!)
-          const open = read.map((_, channel) => channel).filter((channel) => read[channel]! < 2 * checkpoints && !aligner.isHeld(channel))
-          if (open.length === 0) break
-          const channel = open[choice % open.length]!
-          const at = read[channel]!++
-          if (at % 2 === 0) continue
-          const checkpoint = (at + 1) / 2
-          if (!aligner.onBarrier(channel, checkpoint)) continue
-          snapshots.push(checkpoint)
-          expect(read).toEqual(new Array(count).fill(2 * checkpoint))
-        }
-        // A channel is held only for one that still has something to deliver, so all of them come to their end.
-        expect(read).toEqual(new Array(count).fill(2 * checkpoints))
-        const notAborted = Array.from({ length: checkpoints }, (_, index) => index + 1).filter((id) => !aborted.includes(id))
-        if (aborted.length === 0) expect(snapshots).toEqual(notAborted)
-        else expect(snapshots).toEqual([...snapshots].sort((a, b) => a - b))
-      }),
+      fc.property(
+        channels,
+        schedule,
+        fc.uniqueArray(fc.integer({ min: 1, max: checkpoints }), { maxLength: 4 }),
+        (count, choices, aborted) => {
+          const aligner = new BarrierAligner(count)
+          // Each channel carries, for every checkpoint, one record and then the barrier.
+          const read = new Array<number>(count).fill(0)
+          const toAbort = [...aborted]
+          const snapshots: number[] = []
+          for (const choice of choices) {
+            if (choice % 10 === 0 && toAbort.length > 0) aligner.onAbort(toAbort.pop()!)
+            const open = read
+              .map((_, channel) => channel)
+              .filter((channel) => read[channel]! < 2 * checkpoints && !aligner.isHeld(channel))
+            if (open.length === 0) break
+            const channel = open[choice % open.length]!
+            const at = read[channel]!++
+            if (at % 2 === 0) continue
+            const checkpoint = (at + 1) / 2
+            if (!aligner.onBarrier(channel, checkpoint)) continue
+            snapshots.push(checkpoint)
+            expect(read).toEqual(new Array(count).fill(2 * checkpoint))
+          }
+          // A channel is held only for one that still has something to deliver, so all of them come to their end.
+          expect(read).toEqual(new Array(count).fill(2 * checkpoints))
+          const notAborted = Array.from({ length: checkpoints }, (_, index) => index + 1).filter((id) => !aborted.includes(id))
+          if (aborted.length === 0) expect(snapshots).toEqual(notAborted)
+          else expect(snapshots).toEqual([...snapshots].sort((a, b) => a - b))
+        },
+      ),
     )
   })
 })

@@ -62,7 +62,13 @@ async function killed(child: ChildProcess): Promise<void> {
 
 /** The tables as they lie on disk, past everything that the store protects. */
 async function underneath(job: string, action: (table: (name: string) => ReturnType<typeof tableOf>) => void): Promise<void> {
-  const root = open({ path: join(directory, job, 'checkpoints.mdb'), noSubdir: true, maxDbs: 8, overlappingSync: false, encoding: 'binary' })
+  const root = open({
+    path: join(directory, job, 'checkpoints.mdb'),
+    noSubdir: true,
+    maxDbs: 8,
+    overlappingSync: false,
+    encoding: 'binary',
+  })
   root.transactionSync(() => action((name) => tableOf(root, name)))
   await root.close()
 }
@@ -124,6 +130,7 @@ describe('claiming the state of a job', () => {
     completeWith(first, 0, [])
     let newest = 0
     for (let checkpoint = 1; checkpoint <= 25; checkpoint++) {
+      first.begin(checkpoint)
       first.addChunks(checkpoint, [chunkOf('aborted')])
       first.discard(checkpoint)
       newest = checkpoint
@@ -246,7 +253,12 @@ describe('a complete checkpoint', () => {
     expect(store.committedThrough).toBe(4)
     expect(store.retained()).toEqual([3, 4])
     await store.release(false)
-    await underneath('job', (table) => expect([...table('chunks').getKeys()]).toEqual([[3, 0], [4, 0]]))
+    await underneath('job', (table) =>
+      expect([...table('chunks').getKeys()]).toEqual([
+        [3, 0],
+        [4, 0],
+      ]),
+    )
   })
 
   test('stays while its commit is outstanding, however many are kept', () => {
@@ -344,7 +356,11 @@ describe('a checkpoint that never became complete', () => {
 
   test('more chunks than one transaction removes are all removed', async () => {
     const store = claimed()
-    completeWith(store, 1, Array.from({ length: 1000 }, (_, index) => `chunk ${index}`))
+    completeWith(
+      store,
+      1,
+      Array.from({ length: 1000 }, (_, index) => `chunk ${index}`),
+    )
     completeWith(store, 2, ['keep'])
     store.committed(2, 1)
     await store.release(false)

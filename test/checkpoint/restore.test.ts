@@ -105,11 +105,18 @@ describe('dealing a checkpoint', () => {
           for (let from = first; from <= last; from += groupsInChunk) {
             const to = Math.min(last, from + groupsInChunk - 1)
             chunks.push({ sequence: from, firstGroup: from, lastGroup: to, length: 0, crc32: 0 })
-            chunkBytes.set(String(from), Array.from({ length: to - from + 1 }, (_, index) => from + index))
+            chunkBytes.set(
+              String(from),
+              Array.from({ length: to - from + 1 }, (_, index) => from + index),
+            )
           }
           return { chunks }
         })
-        const restores = dealCheckpoint(manifest, planOf(after), (chunk) => new Uint8Array(chunkBytes.get(String(chunk.sequence))!))
+        const restores = dealCheckpoint(
+          manifest,
+          planOf(after),
+          (chunk) => new Uint8Array(chunkBytes.get(String(chunk.sequence))!),
+        )
         for (let subtask = 0; subtask < after; subtask++) {
           const { first, last } = groupsOfSubtask(subtask, after, MAX_PARALLELISM)
           const { chunks } = shareOf(restores, 'count-1', subtask)

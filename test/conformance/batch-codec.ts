@@ -65,7 +65,13 @@ export function describeBatchCodec(create: () => BatchCodec): void {
     })
 
     test('decodes in place of another that was larger, smaller or of another shape', () => {
-      const batches = [batch(['x'.repeat(100_000)], [1]), batch([{ a: 1 }]), batch([]), batch([{ b: 1 }, { a: 2 }], [1, 2]), batch([1])]
+      const batches = [
+        batch(['x'.repeat(100_000)], [1]),
+        batch([{ a: 1 }]),
+        batch([]),
+        batch([{ b: 1 }, { a: 2 }], [1, 2]),
+        batch([1]),
+      ]
       const encoded = batches.map((element) => codec.encode(element).slice())
       // Each batch must be readable by itself: the other side may have seen none of the others.
       for (const [index, bytes] of [...encoded.entries()].reverse()) expectSame(batches[index], create().decode(bytes))
@@ -83,14 +89,20 @@ export function describeBatchCodec(create: () => BatchCodec): void {
     })
 
     test('holds 10,000 distinct shapes', () => {
-      const values = Array.from({ length: 10_000 }, (_, index) => ({ [`name${index}`]: index, common: 'x', [`other${index % 777}`]: [index] }))
+      const values = Array.from({ length: 10_000 }, (_, index) => ({
+        [`name${index}`]: index,
+        common: 'x',
+        [`other${index % 777}`]: [index],
+      }))
       expectSame(batch(values), roundTrip(batch(values)))
       expectSame(batch(values.toReversed()), roundTrip(batch(values.toReversed())))
     })
 
     test('holds 10,000 distinct shapes inside each other', () => {
       const values = Array.from({ length: 100 }, (_, outer) => ({
-        [`outer${outer}`]: Array.from({ length: 100 }, (_, inner) => ({ [`inner${outer * 100 + inner}`]: { deep: inner, [`d${inner}`]: 1 } })),
+        [`outer${outer}`]: Array.from({ length: 100 }, (_, inner) => ({
+          [`inner${outer * 100 + inner}`]: { deep: inner, [`d${inner}`]: 1 },
+        })),
       }))
       expectSame(batch(values), roundTrip(batch(values)))
     })
@@ -136,13 +148,16 @@ export function describeBatchCodec(create: () => BatchCodec): void {
 
     test('any value of the contract comes back unchanged', () => {
       fc.assert(
-        fc.property(fc.array(fc.tuple(contractValue(), fc.oneof(fc.constant(Number.NaN), fc.integer())), { maxLength: 8 }), (records) => {
-          const element = batch(
-            records.map(([value]) => value),
-            records.map(([, timestamp]) => timestamp),
-          )
-          expectSame(element, roundTrip(element))
-        }),
+        fc.property(
+          fc.array(fc.tuple(contractValue(), fc.oneof(fc.constant(Number.NaN), fc.integer())), { maxLength: 8 }),
+          (records) => {
+            const element = batch(
+              records.map(([value]) => value),
+              records.map(([, timestamp]) => timestamp),
+            )
+            expectSame(element, roundTrip(element))
+          },
+        ),
         { numRuns: 2000 },
       )
     })

@@ -34,14 +34,27 @@ export const HOSTILE_VALUES: readonly NamedValue[] = [
   ['NaN', Number.NaN],
   ['infinities', [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]],
   ['numbers at the borders of integer types', integersAtBorders()],
-  ['numbers at the borders of doubles', [5e-324, -5e-324, Number.MAX_VALUE, Number.EPSILON, 0.1, 1 / 3, 1e21, 123456789.12345679]],
+  [
+    'numbers at the borders of doubles',
+    [5e-324, -5e-324, Number.MAX_VALUE, Number.EPSILON, 0.1, 1 / 3, 1e21, 123456789.12345679],
+  ],
   ['numbers that fit in 32 bits but not in a float', [16_777_217, 0.1 + 0.2, 1.100000023841858]],
   ['bigints of 64 bits', [0n, 1n, -1n, 2n ** 63n - 1n, -(2n ** 63n), 2n ** 64n - 1n]],
   ['bigints beyond 64 bits', [2n ** 64n, -(2n ** 63n) - 1n, 2n ** 200n, -(2n ** 200n), 7n ** 500n, -(7n ** 500n)]],
-  ['bigints at the borders of bytes', Array.from({ length: 40 }, (_, index) => [2n ** BigInt(8 * index), -(2n ** BigInt(8 * index)), 2n ** BigInt(8 * index + 7)]).flat()],
+  [
+    'bigints at the borders of bytes',
+    Array.from({ length: 40 }, (_, index) => [
+      2n ** BigInt(8 * index),
+      -(2n ** BigInt(8 * index)),
+      2n ** BigInt(8 * index + 7),
+    ]).flat(),
+  ],
   ['a bigint beside an equal number', [1n, 1, '1']],
   ['dates', [new Date(0), new Date(1), new Date(-1), new Date(1_700_000_000_123), new Date(8.64e15), new Date(-8.64e15)]],
-  ['dates of other centuries', [new Date(-62_135_596_800_001), new Date(253_402_300_800_000), new Date(4_294_967_296_000), new Date(17_179_869_184_000)]],
+  [
+    'dates of other centuries',
+    [new Date(-62_135_596_800_001), new Date(253_402_300_800_000), new Date(4_294_967_296_000), new Date(17_179_869_184_000)],
+  ],
   ['an invalid date', new Date(Number.NaN)],
   ['the empty string', ''],
   ['strings at the borders of lengths', [31, 32, 255, 256, 65_535, 65_536].map((length) => 'x'.repeat(length))],
@@ -57,25 +70,78 @@ export const HOSTILE_VALUES: readonly NamedValue[] = [
   ['an array of 100,000 numbers', Array.from({ length: 100_000 }, (_, index) => index)],
   ['arrays at the borders of lengths', [15, 16, 65_535, 65_536].map((length) => new Array(length).fill(0))],
   ['nested arrays', [[], [[]], [[], [[]]]]],
-  ['a Map', new Map<unknown, unknown>([['a', 1], [2, 'b'], [null, undefined], [Number.NaN, -0]])],
-  ['a Map with objects, dates and Maps as keys', new Map<unknown, unknown>([[{ a: 1 }, 1], [new Date(5), 2], [new Map([[1, 2]]), 3], [[1], 4]])],
+  [
+    'a Map',
+    new Map<unknown, unknown>([
+      ['a', 1],
+      [2, 'b'],
+      [null, undefined],
+      [Number.NaN, -0],
+    ]),
+  ],
+  [
+    'a Map with objects, dates and Maps as keys',
+    new Map<unknown, unknown>([
+      [{ a: 1 }, 1],
+      [new Date(5), 2],
+      [new Map([[1, 2]]), 3],
+      [[1], 4],
+    ]),
+  ],
   ['an empty Map and an empty Set', [new Map(), new Set()]],
-  ['a Map that keeps its order', new Map([['z', 1], ['a', 2], ['1', 3], ['0', 4]])],
+  [
+    'a Map that keeps its order',
+    new Map([
+      ['z', 1],
+      ['a', 2],
+      ['1', 3],
+      ['0', 4],
+    ]),
+  ],
   ['a Set', new Set<unknown>(['a', 1, 1n, null, undefined, Number.NaN, { a: 1 }, [1]])],
   ['a Set in a Map in a Set', new Set([new Map([['a', new Set([1])]])])],
-  ['names that objects have by themselves', [{ constructor: 1 }, { toString: 'a', valueOf: 'b', hasOwnProperty: 'c' }, { toJSON: 1 }, { then: 1 }, { length: 3 }]],
+  [
+    'names that objects have by themselves',
+    [{ constructor: 1 }, { toString: 'a', valueOf: 'b', hasOwnProperty: 'c' }, { toJSON: 1 }, { then: 1 }, { length: 3 }],
+  ],
   ['an own constructor beside an own toJSON', { constructor: 'x', toJSON: 'y', a: 1 }],
   ['an own constructor that is an object', { constructor: { name: 'Map' }, size: 1 }],
   ['an own __proto__', withOwnProto()],
   ['an own __proto__ that is an object', JSON.parse('{"__proto__": {"polluted": true}, "a": 1}')],
-  ['an object without a prototype', nullPrototype([['a', 1], ['b', undefined]])],
+  [
+    'an object without a prototype',
+    nullPrototype([
+      ['a', 1],
+      ['b', undefined],
+    ]),
+  ],
   ['an empty object without a prototype', nullPrototype([])],
-  ['objects without prototypes inside each other', [nullPrototype([['inner', nullPrototype([['x', -0]])]]), { plain: nullPrototype([['__proto__', 1]]) }]],
+  [
+    'objects without prototypes inside each other',
+    [nullPrototype([['inner', nullPrototype([['x', -0]])]]), { plain: nullPrototype([['__proto__', 1]]) }],
+  ],
   ['names that are numbers, in their order', { 10: 'a', 2: 'b', x: 'c', '-1': 'd', '01': 'e' }],
-  ['the empty name, odd names', { '': 1, ' ': 2, 'a.b': 3, 'a[0]': 4, '日本': 5, '\0': 6, 'a-b': 7, "it's": 8, '"': 9, '\\': 10, '\n': 11 }],
+  [
+    'the empty name, odd names',
+    { '': 1, ' ': 2, 'a.b': 3, 'a[0]': 4, 日本: 5, '\0': 6, 'a-b': 7, "it's": 8, '"': 9, '\\': 10, '\n': 11 },
+  ],
   ['the same object twice', sharedObject()],
   ['records of one shape', Array.from({ length: 1000 }, (_, index) => ({ id: index, name: `name ${index}`, price: index / 3 }))],
-  ['records whose field changes its type', [{ a: 1 }, { a: 'x' }, { a: null }, { a: undefined }, { a: 1n }, { a: [1] }, { a: { b: 1 } }, {}, { a: 1, b: 2 }, { b: 2, a: 1 }]],
+  [
+    'records whose field changes its type',
+    [
+      { a: 1 },
+      { a: 'x' },
+      { a: null },
+      { a: undefined },
+      { a: 1n },
+      { a: [1] },
+      { a: { b: 1 } },
+      {},
+      { a: 1, b: 2 },
+      { b: 2, a: 1 },
+    ],
+  ],
   ['an object of 1000 fields', Object.fromEntries(Array.from({ length: 1000 }, (_, index) => [`field ${index}`, index]))],
   ['150 arrays inside each other', nested(150, (inner) => [inner])],
   ['150 objects inside each other', nested(150, (inner) => ({ inner }))],
@@ -94,7 +160,17 @@ function sharedObject(): unknown {
 }
 
 function typedArrays(): readonly NamedValue[] {
-  const types = [Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array]
+  const types = [
+    Int8Array,
+    Uint8Array,
+    Uint8ClampedArray,
+    Int16Array,
+    Uint16Array,
+    Int32Array,
+    Uint32Array,
+    Float32Array,
+    Float64Array,
+  ]
   const ofNumbers = types.flatMap((Type): NamedValue[] => {
     const padded = new ArrayBuffer(64)
     return [
@@ -112,7 +188,10 @@ function typedArrays(): readonly NamedValue[] {
     ['an empty ArrayBuffer', new ArrayBuffer(0)],
     ['a Buffer', Buffer.from('hello')],
     ['an empty Buffer', Buffer.alloc(0)],
-    ['bytes of each kind side by side', { buffer: Buffer.from([1]), bytes: new Uint8Array([1]), list: [1], raw: new Uint8Array([1]).buffer }],
+    [
+      'bytes of each kind side by side',
+      { buffer: Buffer.from([1]), bytes: new Uint8Array([1]), list: [1], raw: new Uint8Array([1]).buffer },
+    ],
     ['a Uint8Array of 1 MB between odd values', [-0, new Uint8Array(1 << 20).fill(7), '\ud800']],
     ['typed arrays at odd places', ['x', new Float64Array([1]), 'xy', new Int16Array([1]), 'xyz', new BigInt64Array([1n])]],
   ]
@@ -223,8 +302,9 @@ export function difference(expected: unknown, actual: unknown, path = 'value'): 
   }
   if (Object.getPrototypeOf(expected) !== Object.getPrototypeOf(actual)) return `${path}: another prototype`
   if (expected instanceof Date) return difference(expected.getTime(), (actual as Date).getTime(), `${path}.getTime()`)
-  if (expected instanceof ArrayBuffer) return bytesDifference(new Uint8Array(expected), new Uint8Array(actual as ArrayBuffer), path)
-  if (ArrayBuffer.isView(expected)) return bytesDifference(bytesOf(expected), bytesOf(actual as NodeJS.ArrayBufferView), path)
+  if (expected instanceof ArrayBuffer)
+    return bytesDifference(new Uint8Array(expected), new Uint8Array(actual as ArrayBuffer), path)
+  if (ArrayBuffer.isView(expected)) return bytesDifference(bytesOf(expected), bytesOf(actual as ArrayBufferView), path)
   if (expected instanceof Map) return difference([...expected], [...(actual as Map<unknown, unknown>)], `${path}<entries>`)
   if (expected instanceof Set) return difference([...expected], [...(actual as Set<unknown>)], `${path}<members>`)
   const names = Reflect.ownKeys(expected)
@@ -240,7 +320,7 @@ export function difference(expected: unknown, actual: unknown, path = 'value'): 
   return undefined
 }
 
-function bytesOf(view: NodeJS.ArrayBufferView): Uint8Array {
+function bytesOf(view: ArrayBufferView): Uint8Array {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
 }
 

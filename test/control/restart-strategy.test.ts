@@ -27,8 +27,18 @@ describe('a job that fails', () => {
   })
 
   test('is given up after so many attempts', () => {
-    expect(delays({ strategy: 'exponential' }, Array.from({ length: 11 }, (_, index) => index)).at(-1)).toBeUndefined()
-    expect(delays({ strategy: 'exponential' }, Array.from({ length: 10 }, (_, index) => index)).at(-1)).toBeTypeOf('number')
+    expect(
+      delays(
+        { strategy: 'exponential' },
+        Array.from({ length: 11 }, (_, index) => index),
+      ).at(-1),
+    ).toBeUndefined()
+    expect(
+      delays(
+        { strategy: 'exponential' },
+        Array.from({ length: 10 }, (_, index) => index),
+      ).at(-1),
+    ).toBeTypeOf('number')
     expect(delays({ strategy: 'exponential', attempts: 1 }, [0, 1])).toEqual([1000, undefined])
   })
 

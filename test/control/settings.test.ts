@@ -24,7 +24,12 @@ describe('the settings of a job', () => {
   })
 
   test('are those of the job, over them those of the run, over them the flags', () => {
-    const job: JobOptions = { parallelism: 2, workers: 1, stateDirectory: 'a', checkpoint: { every: '1s', timeout: '2s', minPause: '3s' } }
+    const job: JobOptions = {
+      parallelism: 2,
+      workers: 1,
+      stateDirectory: 'a',
+      checkpoint: { every: '1s', timeout: '2s', minPause: '3s' },
+    }
     const run: RunOptions = { workers: 2, stateDirectory: 'b', checkpoint: { timeout: '20s' } }
     const flags: RunOptions = { stateDirectory: 'c', checkpoint: { every: '5s' } }
     expect(resolveSettings(job, run, flags)).toMatchObject({
@@ -48,7 +53,9 @@ describe('the settings of a job', () => {
 
   test('a few key groups bound the parallelism', () => {
     expect(resolveSettings({ maxParallelism: 1 }, {}, {}).parallelism).toBe(1)
-    expect(() => resolveSettings({ maxParallelism: 4, parallelism: 5 }, {}, {})).toThrow('parallelism must be a whole number from 1 to 4')
+    expect(() => resolveSettings({ maxParallelism: 4, parallelism: 5 }, {}, {})).toThrow(
+      'parallelism must be a whole number from 1 to 4',
+    )
   })
 
   test('progress is for people, for machines or for nobody', () => {
@@ -109,12 +116,17 @@ describe('the flags behind the job file', () => {
     expect(flagsOf(line.split(' ').filter((arg) => arg !== ''))).toEqual(options)
   })
 
-  test.each(['--parallelism', '--parallelism x', '--parallelism=', '--workers -1', '--workers 1.5', '--state-directory', '--checkpoint-every'])(
-    '%s is refused',
-    (line) => {
-      expect(() => flagsOf(line.split(' '))).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
-    },
-  )
+  test.each([
+    '--parallelism',
+    '--parallelism x',
+    '--parallelism=',
+    '--workers -1',
+    '--workers 1.5',
+    '--state-directory',
+    '--checkpoint-every',
+  ])('%s is refused', (line) => {
+    expect(() => flagsOf(line.split(' '))).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+  })
 
   test.each(['--fresh', '--overwrite', '--quiet', '--json'])('%s=false does not switch it on', (flag) => {
     // To forget the state because somebody said not to would be the worst of all answers.

@@ -37,7 +37,11 @@ describe('an error on its way between threads', () => {
 
   test('that is a foreign one is given a code and becomes the cause', () => {
     const thrown = new RangeError('out of range')
-    expect(toWireError(thrown)).toMatchObject({ code: 'OPERATOR_FAILED', message: 'out of range', cause: { name: 'RangeError', stack: thrown.stack } })
+    expect(toWireError(thrown)).toMatchObject({
+      code: 'OPERATOR_FAILED',
+      message: 'out of range',
+      cause: { name: 'RangeError', stack: thrown.stack },
+    })
     expect(toWireError(thrown, 'MODULE_FAILED').code).toBe('MODULE_FAILED')
   })
 
@@ -67,13 +71,19 @@ describe('an error on its way between threads', () => {
 })
 
 describe('whether a restart can help', () => {
-  test.each(['MALFORMED_RECORD', 'INVALID_KEY', 'FENCED', 'VALUE_NOT_ENCODABLE', 'CHECKPOINT_UNREADABLE'] as const)('it cannot with %s', (code) => {
-    expect(new SluiceError(code, 'x').canRestart).toBe(false)
-  })
+  test.each(['MALFORMED_RECORD', 'INVALID_KEY', 'FENCED', 'VALUE_NOT_ENCODABLE', 'CHECKPOINT_UNREADABLE'] as const)(
+    'it cannot with %s',
+    (code) => {
+      expect(new SluiceError(code, 'x').canRestart).toBe(false)
+    },
+  )
 
-  test.each(['OPERATOR_FAILED', 'SOURCE_FAILED', 'WORKER_LOST', 'COMMIT_FAILED', 'CHECKPOINT_FAILED'] as const)('it may with %s', (code) => {
-    expect(new SluiceError(code, 'x').canRestart).toBe(true)
-  })
+  test.each(['OPERATOR_FAILED', 'SOURCE_FAILED', 'WORKER_LOST', 'COMMIT_FAILED', 'CHECKPOINT_FAILED'] as const)(
+    'it may with %s',
+    (code) => {
+      expect(new SluiceError(code, 'x').canRestart).toBe(true)
+    },
+  )
 })
 
 describe('the page of error codes', () => {

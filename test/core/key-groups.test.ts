@@ -81,7 +81,6 @@ describe('the key group of a key, as on a Flink cluster', () => {
   })
 })
 
-
 describe('the key groups of a subtask', () => {
   test.each([
     [3, ['0-42', '43-85', '86-127']],
@@ -101,7 +100,8 @@ describe('the key groups of a subtask', () => {
           expect(first).toBe(next)
           expect(last).toBeGreaterThanOrEqual(first)
           for (let group = first; group <= last; group++) {
-            if (subtaskOfGroup(group, parallelism, maxParallelism) !== subtask) expect([maxParallelism, parallelism, group]).toBe(subtask)
+            if (subtaskOfGroup(group, parallelism, maxParallelism) !== subtask)
+              expect([maxParallelism, parallelism, group]).toBe(subtask)
           }
           next = last + 1
         }
@@ -140,7 +140,10 @@ describe('what identifies a key', () => {
     [[0], [-0]],
     [[Number.NaN], [Number.NaN]],
     [new Date(5), new Date(5)],
-    [[new Date(5), ['a']], [new Date(5), ['a']]],
+    [
+      [new Date(5), ['a']],
+      [new Date(5), ['a']],
+    ],
     [new Date(-0), new Date(0)],
   ])('is the same for %j and %j', (a, b) => {
     expect(identified(a).has(canonicalKey(b))).toBe(true)
@@ -149,11 +152,51 @@ describe('what identifies a key', () => {
 
   test('differs for all of these', () => {
     const keys: readonly Key[] = [
-      1, '1', 1n, true, [1], ['1'], [1n], [true], [[1]], new Date(1), [new Date(1)],
-      'true', 'b1', '', [], [''], [[]], [[], []], ['', ''],
-      '\0', '\0\0', '\0s', '\0s\0', '\0s\0s', '\0d1;', '\0t0:', '\0t1:n1;', '\0t1:s1:1',
-      ['a', 'b'], ['ab'], ['a,b'], [['a'], 'b'], ['a', ['b']], ['as1:b'], ['a', 'b', ''],
-      ['n1;'], ['1;'], [1, 1], [11], [1.5], ['1.5'], 'NaN', Number.NaN, ['NaN'], [Number.NaN],
+      1,
+      '1',
+      1n,
+      true,
+      [1],
+      ['1'],
+      [1n],
+      [true],
+      [[1]],
+      new Date(1),
+      [new Date(1)],
+      'true',
+      'b1',
+      '',
+      [],
+      [''],
+      [[]],
+      [[], []],
+      ['', ''],
+      '\0',
+      '\0\0',
+      '\0s',
+      '\0s\0',
+      '\0s\0s',
+      '\0d1;',
+      '\0t0:',
+      '\0t1:n1;',
+      '\0t1:s1:1',
+      ['a', 'b'],
+      ['ab'],
+      ['a,b'],
+      [['a'], 'b'],
+      ['a', ['b']],
+      ['as1:b'],
+      ['a', 'b', ''],
+      ['n1;'],
+      ['1;'],
+      [1, 1],
+      [11],
+      [1.5],
+      ['1.5'],
+      'NaN',
+      Number.NaN,
+      ['NaN'],
+      [Number.NaN],
     ]
     const seen = new Map<unknown, Key>()
     for (const key of keys) {

@@ -21,8 +21,33 @@ describe('a duration', () => {
   })
 
   test.each([
-    -1, Number.NaN, Number.POSITIVE_INFINITY, '-1s', '', 's', '5', '5 s', ' 5s', '5s ', '5S', '5sec', '.5s', '5.s', '1e3ms', '0x10ms', '5s5s',
-    undefined, null, {}, [], ['5s'], true, 5n, new Date(5), Symbol('s'), () => 5,
+    -1,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    '-1s',
+    '',
+    's',
+    '5',
+    '5 s',
+    ' 5s',
+    '5s ',
+    '5S',
+    '5sec',
+    '.5s',
+    '5.s',
+    '1e3ms',
+    '0x10ms',
+    '5s5s',
+    undefined,
+    null,
+    {},
+    [],
+    ['5s'],
+    true,
+    5n,
+    new Date(5),
+    Symbol('s'),
+    () => 5,
   ])('%o is none', (duration) => {
     expect(() => durationMs(duration as Duration, 'checkpoint.every')).toThrow(
       expect.objectContaining({

@@ -23,7 +23,9 @@ const COUNT: Pick<NodeSketch, 'kind' | 'keyOf'> = { kind: 'count', keyOf: (value
 
 describe('a plan', () => {
   test('fuses operators that need no exchange', () => {
-    expect(sketchOf(plan([{ kind: 'items' }, { kind: 'map', from: [0] }, { ...OUT, from: [1] }]))).toEqual(['items-1 > map-1 > out x2'])
+    expect(sketchOf(plan([{ kind: 'items' }, { kind: 'map', from: [0] }, { ...OUT, from: [1] }]))).toEqual([
+      'items-1 > map-1 > out x2',
+    ])
   })
 
   test('begins a new task behind a hash exchange', () => {
@@ -39,13 +41,21 @@ describe('a plan', () => {
   })
 
   test('needs no exchange at all between single subtasks', () => {
-    const sketches: readonly NodeSketch[] = [{ kind: 'items' }, { ...COUNT, from: [[0, 'hash']] }, { ...OUT, from: [[1, 'rebalance']] }]
+    const sketches: readonly NodeSketch[] = [
+      { kind: 'items' },
+      { ...COUNT, from: [[0, 'hash']] },
+      { ...OUT, from: [[1, 'rebalance']] },
+    ]
     expect(sketchOf(plan(sketches, 1))).toEqual(['items-1 > count-1 > out x1'])
     expect(plan(sketches, 1).tasks[0]!.operators[1]!.keyed).toBe(true)
   })
 
   test('turns a forward exchange between different numbers of subtasks into a rebalance', () => {
-    const sketches: readonly NodeSketch[] = [{ kind: 'items', parallelism: 1 }, { kind: 'map', from: [0] }, { ...OUT, from: [1], parallelism: 3 }]
+    const sketches: readonly NodeSketch[] = [
+      { kind: 'items', parallelism: 1 },
+      { kind: 'map', from: [0] },
+      { ...OUT, from: [1], parallelism: 3 },
+    ]
     expect(sketchOf(plan(sketches, 2))).toEqual([
       'items-1 x1',
       'map-1 x2',
@@ -56,21 +66,23 @@ describe('a plan', () => {
   })
 
   test('keeps a hash exchange when only one side is single', () => {
-    expect(sketchOf(plan([{ kind: 'items', parallelism: 1 }, { ...COUNT, from: [[0, 'hash']] }], 4))).toEqual([
-      'items-1 x1',
-      'count-1 x4',
-      'items-1 -hash-> count-1',
-    ])
+    expect(
+      sketchOf(
+        plan(
+          [
+            { kind: 'items', parallelism: 1 },
+            { ...COUNT, from: [[0, 'hash']] },
+          ],
+          4,
+        ),
+      ),
+    ).toEqual(['items-1 x1', 'count-1 x4', 'items-1 -hash-> count-1'])
   })
 
   test('does not fuse an operator with several inputs to one of them', () => {
-    expect(sketchOf(plan([{ kind: 'items' }, { kind: 'items' }, { kind: 'union', from: [0, 1] }, { ...OUT, from: [2] }]))).toEqual([
-      'items-1 x2',
-      'items-2 x2',
-      'union-1 > out x2',
-      'items-1 -forward-> union-1',
-      'items-2 -forward-> union-1',
-    ])
+    expect(
+      sketchOf(plan([{ kind: 'items' }, { kind: 'items' }, { kind: 'union', from: [0, 1] }, { ...OUT, from: [2] }])),
+    ).toEqual(['items-1 x2', 'items-2 x2', 'union-1 > out x2', 'items-1 -forward-> union-1', 'items-2 -forward-> union-1'])
   })
 
   test('takes the same stream twice as two inputs', () => {
@@ -137,7 +149,14 @@ describe('the channels of an exchange', () => {
 
   test('of forward lead from each to its like', () => {
     const own = plan([{ kind: 'items' }, { kind: 'items' }, { kind: 'union', from: [0, 1] }], 3)
-    expect(own.edges.flatMap((edge) => channelsOfEdge(own, edge)).map(({ id }) => id)).toEqual(['0:0:0', '0:1:1', '0:2:2', '1:0:0', '1:1:1', '1:2:2'])
+    expect(own.edges.flatMap((edge) => channelsOfEdge(own, edge)).map(({ id }) => id)).toEqual([
+      '0:0:0',
+      '0:1:1',
+      '0:2:2',
+      '1:0:0',
+      '1:1:1',
+      '1:2:2',
+    ])
   })
 })
 
@@ -152,12 +171,14 @@ describe('any plan', () => {
       { minLength: 1, maxLength: 12 },
     )
     .map((nodes) =>
-      nodes.map(({ inputs, parallelism }, index): NodeSketch => ({
-        kind: index === 0 || inputs.length === 0 ? 'items' : 'map',
-        from: index === 0 ? [] : inputs.map(([node, kind]) => [node % index, kind] as const),
-        settings: { index },
-        ...(parallelism === undefined ? {} : { parallelism }),
-      })),
+      nodes.map(
+        ({ inputs, parallelism }, index): NodeSketch => ({
+          kind: index === 0 || inputs.length === 0 ? 'items' : 'map',
+          from: index === 0 ? [] : inputs.map(([node, kind]) => [node % index, kind] as const),
+          settings: { index },
+          ...(parallelism === undefined ? {} : { parallelism }),
+        }),
+      ),
     )
 
   test('survives JSON unchanged', () => {

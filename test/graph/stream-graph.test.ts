@@ -20,7 +20,13 @@ function changed(index: number, change: Partial<NodeSketch>): StreamGraph {
 
 describe('the ids of operators', () => {
   test('are the kind and its number among its like, or the name', () => {
-    const graph = graphOf([{ kind: 'items' }, { kind: 'map', from: [0] }, { kind: 'filter', from: [1] }, { kind: 'map', from: [2] }, { kind: 'map', from: [3], name: 'clean' }])
+    const graph = graphOf([
+      { kind: 'items' },
+      { kind: 'map', from: [0] },
+      { kind: 'filter', from: [1] },
+      { kind: 'map', from: [2] },
+      { kind: 'map', from: [3], name: 'clean' },
+    ])
     expect(nodeIds(graph)).toEqual(['items-1', 'map-1', 'filter-1', 'map-2', 'clean'])
   })
 
@@ -29,7 +35,14 @@ describe('the ids of operators', () => {
   })
 
   test.each([
-    ['two equal names', [{ kind: 'items', name: 'a' }, { kind: 'map', name: 'a' }], 'a'],
+    [
+      'two equal names',
+      [
+        { kind: 'items', name: 'a' },
+        { kind: 'map', name: 'a' },
+      ],
+      'a',
+    ],
     ['a name that is the id of another operator', [{ kind: 'map', name: 'map-2' }, { kind: 'map' }], 'map-2'],
   ])('refuse %s', (_, sketches, id) => {
     expect(() => nodeIds(graphOf(sketches))).toThrow(expect.objectContaining({ code: 'DUPLICATE_OPERATOR_ID', operator: id }))
@@ -54,7 +67,15 @@ describe('the fingerprint of a graph', () => {
     ['an exchange', changed(2, { from: [[1, 'rebalance']] })],
     ['an input', changed(2, { from: [[0, 'hash']] })],
     ['the output that is read', changed(1, { from: [[0, 'forward', 'side:late']] })],
-    ['one more input', changed(2, { from: [[1, 'hash'], [0, 'hash']] })],
+    [
+      'one more input',
+      changed(2, {
+        from: [
+          [1, 'hash'],
+          [0, 'hash'],
+        ],
+      }),
+    ],
     ['one more operator', graphOf([...PIPELINE, { kind: 'map', from: [2] }])],
     ['one operator less', graphOf(PIPELINE.slice(0, 3))],
   ])('changes with %s', (_, graph) => {
@@ -76,7 +97,11 @@ describe('how two graphs differ', () => {
     ['another name', changed(3, { name: 'other' }), "'other' is new, 'out' is gone"],
     ['another kind under the same name', changed(3, { kind: 'writeText' }), "'out' has changed (collect is now writeText)"],
     ['another exchange', changed(2, { from: [[1, 'rebalance']] }), "'count-1' has changed (other inputs)"],
-    ['other settings', changed(0, { settings: { items: 4 } }), `'items-1' has changed (settings {"items":3} are now {"items":4})`],
+    [
+      'other settings',
+      changed(0, { settings: { items: 4 } }),
+      `'items-1' has changed (settings {"items":3} are now {"items":4})`,
+    ],
     [
       'another order',
       graphOf([PIPELINE[0]!, { kind: 'filter', from: [0] }, { kind: 'map', from: [0] }]),
@@ -87,8 +112,13 @@ describe('how two graphs differ', () => {
   })
 
   test('the order alone', () => {
-    const [a, b] = [{ kind: 'items', name: 'a' }, { kind: 'items', name: 'b' }]
-    expect(graphDifference(describeGraph(graphOf([a, b])), describeGraph(graphOf([b, a])))).toBe('the operators come in another order')
+    const [a, b] = [
+      { kind: 'items', name: 'a' },
+      { kind: 'items', name: 'b' },
+    ]
+    expect(graphDifference(describeGraph(graphOf([a, b])), describeGraph(graphOf([b, a])))).toBe(
+      'the operators come in another order',
+    )
   })
 
   test('more than a reader wants to see', () => {
@@ -97,7 +127,12 @@ describe('how two graphs differ', () => {
   })
 
   test('there is a difference exactly when the fingerprints differ', () => {
-    const graphs = [graphOf(PIPELINE), changed(0, { settings: null }), changed(1, { kind: 'filter' }), graphOf([...PIPELINE, { kind: 'map', from: [2] }])]
+    const graphs = [
+      graphOf(PIPELINE),
+      changed(0, { settings: null }),
+      changed(1, { kind: 'filter' }),
+      graphOf([...PIPELINE, { kind: 'map', from: [2] }]),
+    ]
     for (const a of graphs) {
       for (const b of graphs) {
         expect(graphDifference(describeGraph(a), describeGraph(b)) === undefined).toBe(fingerprint(a) === fingerprint(b))

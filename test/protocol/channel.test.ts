@@ -206,7 +206,12 @@ describe('a remote channel', () => {
       return element!
     }
     for (let index = 0; index < count; index++) {
-      const values = Array.from({ length: index % 50 }, (_, place) => ({ id: index, place, name: `${index}/${place}`, [`f${index % 300}`]: -0 }))
+      const values = Array.from({ length: index % 50 }, (_, place) => ({
+        id: index,
+        place,
+        name: `${index}/${place}`,
+        [`f${index % 300}`]: -0,
+      }))
       expect(await next()).toEqual({ kind: 'records', values, timestamps: values.map(() => index) })
       expect(await next()).toEqual({ kind: 'watermark', time: index })
     }

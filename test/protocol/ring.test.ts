@@ -48,7 +48,11 @@ describe('a ring', () => {
 
   test('keeps the order and content of messages of any size, also larger than itself, wherever its counters are', () => {
     const wrap = 2 ** 32
-    const start = fc.oneof(fc.constant(0), fc.nat(64).map((words) => wrap - 4 * words), fc.nat(2 ** 30).map((words) => 4 * words % wrap))
+    const start = fc.oneof(
+      fc.constant(0),
+      fc.nat(64).map((words) => wrap - 4 * words),
+      fc.nat(2 ** 30).map((words) => (4 * words) % wrap),
+    )
     const action = fc.oneof(
       fc.record({ type: fc.constant('write' as const), size: fc.integer({ min: 1, max: 700 }) }),
       fc.record({ type: fc.constant('write' as const), size: fc.integer({ min: 1, max: 30 }) }),

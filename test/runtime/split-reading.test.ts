@@ -80,7 +80,9 @@ async function readAll(own: SplitReading, max = 2): Promise<readonly unknown[]> 
 
 /** Positions as they would be stored. */
 function stored(own: SplitReading): readonly { done: boolean; position: unknown }[] {
-  return own.positions().map(({ done, position }) => ({ done, position: position === undefined ? undefined : decodeValue(position) }))
+  return own
+    .positions()
+    .map(({ done, position }) => ({ done, position: position === undefined ? undefined : decodeValue(position) }))
 }
 
 /** What is rejected without anybody listening while `action` and the turns after it run. */
@@ -201,7 +203,12 @@ describe.each([
       throw refusal
     }
     const { reading: own } = reading({ async, reader: { poll } })
-    await expect(settled(own)).rejects.toMatchObject({ code: 'MALFORMED_RECORD', operator: 'items-1', subtask: 2, hint: 'mend it' })
+    await expect(settled(own)).rejects.toMatchObject({
+      code: 'MALFORMED_RECORD',
+      operator: 'items-1',
+      subtask: 2,
+      hint: 'mend it',
+    })
   })
 
   test('closes the reader when it is closed in the middle of a split', async () => {
@@ -304,7 +311,8 @@ describe('a promise of a source', () => {
   test('may be that of another library', async () => {
     const answers: unknown[] = [['a'], null]
     // Not an instance of Promise, and yet one.
-    const poll = () => ({ then: (resolve: (value: unknown) => void) => resolve(answers.shift()) }) as unknown as Promise<readonly unknown[]>
+    const poll = () =>
+      ({ then: (resolve: (value: unknown) => void) => resolve(answers.shift()) }) as unknown as Promise<readonly unknown[]>
     const { reading: own } = reading({ reader: { poll, position: () => 1 } }, newSplits(1))
     expect(await readAll(own)).toEqual(['a'])
   })

@@ -1,3 +1,4 @@
+import { locateError } from '../../src/core/errors.ts'
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
 import { WATERMARK_NONE } from '../../src/core/time.ts'
 import type { TaskPlan } from '../../src/graph/execution-plan.ts'
@@ -6,7 +7,6 @@ import { LocalChannel } from '../../src/protocol/channel.ts'
 import { createCounters, SubtaskCounters } from '../../src/protocol/counters.ts'
 import type { Element } from '../../src/protocol/element.ts'
 import type { OperatorRestore, SplitState, SubtaskSnapshot } from '../../src/protocol/messages.ts'
-import { locate } from '../../src/runtime/failure.ts'
 import { OperatorChain } from '../../src/runtime/operator-chain.ts'
 import { ForwardExchange, OutputChannel } from '../../src/runtime/output.ts'
 import { SplitReading } from '../../src/runtime/split-reading.ts'
@@ -15,7 +15,11 @@ import type { NodeSketch } from '../graph/graphs.ts'
 import { graphOf } from '../graph/graphs.ts'
 
 /** An operator of a test. */
-export function operator(kind: string, create: (context: OperatorContext) => Operator, more: Partial<NodeSketch> = {}): NodeSketch {
+export function operator(
+  kind: string,
+  create: (context: OperatorContext) => Operator,
+  more: Partial<NodeSketch> = {},
+): NodeSketch {
   return { kind, body: { type: 'operator', create }, ...more }
 }
 
@@ -52,13 +56,25 @@ export class TaskHarness {
     const task = plan.tasks.at(-1)! as TaskPlan
     const backpressure = { full: false }
     const clock = { now: () => this.now }
-    const failure = (error: unknown) => locate(error, task.id, 0)
+    const failure = (error: unknown) => locateError(error, { operator: task.id, subtask: 0 })
     const channel = new OutputChannel(this.output, backpressure, failure)
     const last = task.operators.at(-1)!
     const outputs = last.type === 'sink' ? [] : [channel]
     this.chain = new OperatorChain(
-      { task, subtask: 0, maxParallelism: 128, nodes: graph.nodes, clock, job: 'test', run: 'run', attempt: 1, backpressure, late: () => {} },
-      (id, cell) => (id === last.id && outputs.length > 0 ? [{ output: 'main', exchange: new ForwardExchange(outputs, cell) }] : []),
+      {
+        task,
+        subtask: 0,
+        maxParallelism: 128,
+        nodes: graph.nodes,
+        clock,
+        job: 'test',
+        run: 'run',
+        attempt: 1,
+        backpressure,
+        late: () => {},
+      },
+      (id, cell) =>
+        id === last.id && outputs.length > 0 ? [{ output: 'main', exchange: new ForwardExchange(outputs, cell) }] : [],
       restores,
     )
     this.inputs = splits === undefined ? Array.from({ length: inputs }, () => new LocalChannel()) : []

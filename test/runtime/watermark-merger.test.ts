@@ -173,7 +173,8 @@ class NaiveMerger {
     const times = (channels: number[]): number[] => channels.map((each) => this.#watermarks[each]!)
     const counted = of('active').filter((each) => !this.#behind.has(each))
     if (counted.length > 0) this.output = Math.max(this.output, Math.min(...times(counted)))
-    else if (of('active').length === 0) this.output = Math.max(this.output, of('idle').length > 0 ? Math.max(...times(of('idle'))) : WATERMARK_END)
+    else if (of('active').length === 0)
+      this.output = Math.max(this.output, of('idle').length > 0 ? Math.max(...times(of('idle'))) : WATERMARK_END)
   }
 }
 

@@ -24,7 +24,11 @@ async function run(trouble: string, ...args: string[]): Promise<Record<string, u
 
 function outputIds(): readonly number[] {
   const visible = readdirSync(join(folder, 'out')).filter((name) => !name.startsWith('.'))
-  const ids = visible.flatMap((name) => readFileSync(join(folder, 'out', name), 'utf8').split('\n').filter((line) => line !== ''))
+  const ids = visible.flatMap((name) =>
+    readFileSync(join(folder, 'out', name), 'utf8')
+      .split('\n')
+      .filter((line) => line !== ''),
+  )
   return ids.map(Number).sort((a, b) => a - b)
 }
 
@@ -139,7 +143,11 @@ describe('a job is refused or fails with a code', () => {
 
   test('an unreadable checkpoint, by its number', async () => {
     await run('throw-always')
-    const root = open<Buffer, string>({ path: join(folder, 'state/troubled/checkpoints.mdb'), noSubdir: true, encoding: 'binary' })
+    const root = open<Buffer, string>({
+      path: join(folder, 'state/troubled/checkpoints.mdb'),
+      noSubdir: true,
+      encoding: 'binary',
+    })
     const checkpoints = root.openDB<Buffer, number>({ name: 'checkpoints', encoding: 'binary' })
     const [newest] = [...checkpoints.getKeys({ reverse: true, limit: 1 })]
     const bytes = Buffer.from(checkpoints.get(newest!)!)

@@ -25,23 +25,26 @@ describe('a job whose process is killed', () => {
     { parallelism: 2, workers: 2, seed: 1 },
     { parallelism: 3, workers: 2, seed: 2 },
     { parallelism: 1, workers: 0, seed: 3 },
-  ])('gives the output of an undisturbed run: parallelism $parallelism, $workers workers', async ({ parallelism, workers, seed }) => {
-    folder = new LedgerFolder(60_000, seed)
-    const random = generator(seed)
-    const args = ['--parallelism', String(parallelism), '--workers', String(workers), '--quiet']
-    const env = { LEDGER_FOLDER: folder.path }
-    for (let kill = 0; kill < 8; kill++) {
-      const running = new JobProcess('ledger.ts', args, env)
-      // When it dies is up to chance; what the output is must not be.
-      await Promise.race([delay(150 + random() * 1_200), running.ended])
-      running.process.kill('SIGKILL')
-      const { stderr, signal } = await running.ended
-      expect(stderr).toBe('')
-      if (signal === null) return expectExactlyOnce(folder)
-    }
-    const last = await runJob('ledger.ts', args, env)
-    expect(last.stderr).toBe('')
-    expect(last.code).toBe(0)
-    expectExactlyOnce(folder)
-  })
+  ])(
+    'gives the output of an undisturbed run: parallelism $parallelism, $workers workers',
+    async ({ parallelism, workers, seed }) => {
+      folder = new LedgerFolder(60_000, seed)
+      const random = generator(seed)
+      const args = ['--parallelism', String(parallelism), '--workers', String(workers), '--quiet']
+      const env = { LEDGER_FOLDER: folder.path }
+      for (let kill = 0; kill < 8; kill++) {
+        const running = new JobProcess('ledger.ts', args, env)
+        // When it dies is up to chance; what the output is must not be.
+        await Promise.race([delay(150 + random() * 1_200), running.ended])
+        running.process.kill('SIGKILL')
+        const { stderr, signal } = await running.ended
+        expect(stderr).toBe('')
+        if (signal === null) return expectExactlyOnce(folder)
+      }
+      const last = await runJob('ledger.ts', args, env)
+      expect(last.stderr).toBe('')
+      expect(last.code).toBe(0)
+      expectExactlyOnce(folder)
+    },
+  )
 })

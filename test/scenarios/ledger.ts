@@ -35,13 +35,21 @@ export class LedgerFolder {
   lines(output: string): readonly string[] {
     const folder = join(this.path, 'out', output)
     const visible = readdirSync(folder).filter((name) => !name.startsWith('.'))
-    return visible.flatMap((name) => readFileSync(join(folder, name), 'utf8').split('\n').filter((line) => line !== '')).sort()
+    return visible
+      .flatMap((name) =>
+        readFileSync(join(folder, name), 'utf8')
+          .split('\n')
+          .filter((line) => line !== ''),
+      )
+      .sort()
   }
 
   /** Everything in the output folders that is not committed output. */
   hidden(): readonly string[] {
     const outputs = readdirSync(join(this.path, 'out'))
-    return outputs.flatMap((output) => readdirSync(join(this.path, 'out', output)).filter((name) => !/^part-\d+-\d+\.\w+$/.test(name)))
+    return outputs.flatMap((output) =>
+      readdirSync(join(this.path, 'out', output)).filter((name) => !/^part-\d+-\d+\.\w+$/.test(name)),
+    )
   }
 
   get ids(): readonly string[] {

@@ -36,16 +36,19 @@ describe('the output of a job', () => {
     expect(ledger.hidden()).toEqual([])
   })
 
-  test.each(SHAPES)('holds every record once, in time or late, where the bound is too small: $parallelism on $workers', async (shape) => {
-    await run(shape, { LEDGER_BOUND: '2000' })
-    const late = ledger.lines('late').map((line) => (JSON.parse(line) as { id: number }).id)
-    const windows = ledger.lines('windows').map((line) => JSON.parse(line) as { entries: number; cents: number })
-    // With several readers the slowest one's watermark counts, which makes records late less often.
-    if (shape.parallelism === 1) expect(late.length).toBeGreaterThan(0)
-    expect(new Set(late).size).toBe(late.length)
-    expect(late.length + windows.reduce((sum, window) => sum + window.entries, 0)).toBe(ledger.entries.length)
-    const lateCents = late.reduce((sum, id) => sum + ledger.entries[id]!.cents, 0)
-    const cents = ledger.entries.reduce((sum, entry) => sum + entry.cents, 0)
-    expect(lateCents + windows.reduce((sum, window) => sum + window.cents, 0)).toBe(cents)
-  })
+  test.each(SHAPES)(
+    'holds every record once, in time or late, where the bound is too small: $parallelism on $workers',
+    async (shape) => {
+      await run(shape, { LEDGER_BOUND: '2000' })
+      const late = ledger.lines('late').map((line) => (JSON.parse(line) as { id: number }).id)
+      const windows = ledger.lines('windows').map((line) => JSON.parse(line) as { entries: number; cents: number })
+      // With several readers the slowest one's watermark counts, which makes records late less often.
+      if (shape.parallelism === 1) expect(late.length).toBeGreaterThan(0)
+      expect(new Set(late).size).toBe(late.length)
+      expect(late.length + windows.reduce((sum, window) => sum + window.entries, 0)).toBe(ledger.entries.length)
+      const lateCents = late.reduce((sum, id) => sum + ledger.entries[id]!.cents, 0)
+      const cents = ledger.entries.reduce((sum, entry) => sum + entry.cents, 0)
+      expect(lateCents + windows.reduce((sum, window) => sum + window.cents, 0)).toBe(cents)
+    },
+  )
 })

@@ -25,7 +25,11 @@ function restored(from: KeyedBackend, into: KeyedBackend = wholeBackend()): Keye
 const always = (): boolean => true
 
 /** All timers that fire by then, with the key that was current. */
-function fired(backend: KeyedBackend, kind: 'event' | 'processing', until = Number.POSITIVE_INFINITY): readonly (readonly [Key, number])[] {
+function fired(
+  backend: KeyedBackend,
+  kind: 'event' | 'processing',
+  until = Number.POSITIVE_INFINITY,
+): readonly (readonly [Key, number])[] {
   const timers = backend.timers()
   const seen: (readonly [Key, number])[] = []
   const fire = (time: number): void => void seen.push([backend.key as Key, time])
@@ -78,7 +82,26 @@ describe('a table', () => {
   test('knows equal keys as one and different ones apart', () => {
     const backend = wholeBackend()
     const table = backend.table<string>('t')
-    const keys: readonly Key[] = [1, '1', 1n, true, 'true', new Date(1), [1], ['1'], [[1]], [1, 1], '', [], [''], 0, Number.NaN, 'NaN', '\0', '\0t0:']
+    const keys: readonly Key[] = [
+      1,
+      '1',
+      1n,
+      true,
+      'true',
+      new Date(1),
+      [1],
+      ['1'],
+      [[1]],
+      [1, 1],
+      '',
+      [],
+      [''],
+      0,
+      Number.NaN,
+      'NaN',
+      '\0',
+      '\0t0:',
+    ]
     keys.forEach((key, index) => {
       backend.setKey(key)
       expect(table.has()).toBe(false)
@@ -232,7 +255,9 @@ describe('the keyed backend', () => {
   test('refuses a key of another subtask', () => {
     const backend = backendOf(0, 2)
     const foreign = ['a', 'b', 'c', 'd', 'e'].find((key) => keyGroupOf(key, MAX_PARALLELISM) >= 64)!
-    expect(() => backend.setKey(foreign)).toThrow(expect.objectContaining({ code: 'UNSTABLE_KEY', message: expect.stringContaining(foreign) }))
+    expect(() => backend.setKey(foreign)).toThrow(
+      expect.objectContaining({ code: 'UNSTABLE_KEY', message: expect.stringContaining(foreign) }),
+    )
   })
 
   test('accepts exactly the keys of its subtask', () => {
@@ -248,9 +273,12 @@ describe('the keyed backend', () => {
     )
   })
 
-  test.each([[null], [undefined], [{}], [Symbol('s')], [() => 1], [new Date(Number.NaN)], [['a', null]]])('refuses %o as a key', (key) => {
-    expect(() => wholeBackend().setKey(key)).toThrow(expect.objectContaining({ code: 'INVALID_KEY' }))
-  })
+  test.each([[null], [undefined], [{}], [Symbol('s')], [() => 1], [new Date(Number.NaN)], [['a', null]]])(
+    'refuses %o as a key',
+    (key) => {
+      expect(() => wholeBackend().setKey(key)).toThrow(expect.objectContaining({ code: 'INVALID_KEY' }))
+    },
+  )
 
   test('writes nothing when it holds nothing', () => {
     const backend = wholeBackend()
@@ -360,7 +388,9 @@ describe('the keyed backend', () => {
         expect(seen.sort()).toEqual([...panes].map(([name, value]) => `${name}=${value}`).sort())
         expect([...timers]).toEqual([])
         const tables = next.flatMap((backend) => backend.snapshot()).flatMap((chunk) => [...readChunk(chunk.bytes)])
-        const inTables = tables.filter((section) => section.kind === 'table').reduce((sum, section) => sum + section.keys.length, 0)
+        const inTables = tables
+          .filter((section) => section.kind === 'table')
+          .reduce((sum, section) => sum + section.keys.length, 0)
         expect(inTables).toBe(table.size)
       }),
       { numRuns: 200 },

@@ -80,7 +80,13 @@ describe('chunks of a snapshot', () => {
 
   test('large values do not come together in one chunk of many times its size', () => {
     const values = Array.from({ length: 500 }, (_, index) => `${index}`.repeat(3000))
-    const chunks = written([section(0, values.map((_, index) => index), values)])
+    const chunks = written([
+      section(
+        0,
+        values.map((_, index) => index),
+        values,
+      ),
+    ])
     expect(Math.max(...chunks.map((chunk) => chunk.bytes.byteLength))).toBeLessThan(4 * CHUNK_BYTES)
     expect(chunks.flatMap((chunk) => [...readChunk(chunk.bytes)]).flatMap((each) => each.values)).toEqual(values)
   })

@@ -133,6 +133,20 @@ describe('timers', () => {
     expect(fired).toEqual(['a@10', 'a@10', 'a@10'])
   })
 
+  test('that their own handler sets, deletes and sets again are there', () => {
+    const { set, fire, fired, timers } = harness()
+    set('a', 10)
+    let first = true
+    fire(10, () => {
+      if (!first) return
+      first = false
+      timers.setEventTime(10)
+      timers.deleteEventTime(10)
+      timers.setEventTime(10)
+    })
+    expect(fired).toEqual(['a@10', 'a@10'])
+  })
+
   test('that are set for an earlier time while others fire come before the later ones', () => {
     const { set, fire, fired, timers } = harness()
     set('a', 10)
@@ -223,7 +237,11 @@ describe('timers', () => {
 
   test('do what a sorted set of (time, key) does', () => {
     const operation = fc.oneof(
-      fc.record({ type: fc.constantFrom('set' as const, 'set' as const, 'delete' as const), key: fc.constantFrom('a', 'b', 'c'), time: fc.nat(20) }),
+      fc.record({
+        type: fc.constantFrom('set' as const, 'set' as const, 'delete' as const),
+        key: fc.constantFrom('a', 'b', 'c'),
+        time: fc.nat(20),
+      }),
       fc.record({ type: fc.constant('fire' as const), until: fc.nat(20), most: fc.nat(4) }),
       fc.constant({ type: 'restart' as const }),
     )
