@@ -107,10 +107,7 @@ function interval(every: Duration | 'off'): number {
 
 function whole(value: number, what: string, minimum: number, maximum: number): number {
   if (Number.isInteger(value) && value >= minimum && value <= maximum) return value
-  throw new SluiceError(
-    'INVALID_OPTION',
-    `${what} must be a whole number from ${minimum} to ${maximum}, not ${messageOf(value)}`,
-  )
+  throw new SluiceError('INVALID_OPTION', `${what} must be a whole number from ${minimum} to ${maximum}, not ${messageOf(value)}`)
 }
 
 function oneOf(value: string, what: string, allowed: readonly string[]): void {
