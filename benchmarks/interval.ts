@@ -149,19 +149,21 @@ async function runAll(parameters: IntervalParameters, budget: TimeBudget): Promi
 /** How long a full benchmark may take. Runs that must be made come first; waiting and repeating get what they leave. */
 class TimeBudget {
   readonly #endMs: number
-  #runMs = 1_200 * SECONDS_OF_A_RUN
+  #runs = 1
+  #runsMs = 1_200 * SECONDS_OF_A_RUN
 
   constructor(totalMs: number) {
     this.#endMs = performance.now() + totalMs
   }
 
-  /** Whether so many runs still fit in. */
+  /** Whether so many runs still fit in, if they take as long as those before. */
   allows(runs: number): boolean {
-    return performance.now() + runs * this.#runMs < this.#endMs
+    return performance.now() + (runs * this.#runsMs) / this.#runs < this.#endMs
   }
 
   note(wallSeconds: number): void {
-    this.#runMs = Math.max(this.#runMs, 1_000 * wallSeconds + 2_000)
+    this.#runs++
+    this.#runsMs += 1_000 * wallSeconds + PAUSE_MS + QUIET_MS
   }
 }
 

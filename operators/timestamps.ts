@@ -31,8 +31,16 @@ export function timestampsOperator<T>(
   options: TimestampOptions,
 ): (context: OperatorContext) => Operator<T> {
   const boundMs = durationMs(options.maxOutOfOrderness ?? 0, 'maxOutOfOrderness')
-  const idleMs = options.idleTimeout === undefined ? Number.POSITIVE_INFINITY : durationMs(options.idleTimeout, 'idleTimeout')
+  const idleMs = idleTimeoutMs(options) ?? Number.POSITIVE_INFINITY
   return (context) => new TimestampAssigner(fn as (value: unknown, context: RecordContext) => number, boundMs, idleMs, context)
+}
+
+/** The idle timeout in milliseconds, if there is one. @throws SluiceError `INVALID_DURATION`, also for zero */
+export function idleTimeoutMs(options: TimestampOptions): number | undefined {
+  if (options.idleTimeout === undefined) return undefined
+  const ms = durationMs(options.idleTimeout, 'idleTimeout')
+  if (ms > 0) return ms
+  throw new SluiceError('INVALID_DURATION', 'idleTimeout is zero', { hint: 'leave it out to never be idle' })
 }
 
 class TimestampAssigner implements Operator {

@@ -142,8 +142,11 @@ function installNode(version) {
   return binary
 }
 
+/** The npm that runs this script, on the Node that runs it: npm looks for its settings beside its Node. */
 function npm(args, cwd) {
-  return run('npm', [...args, '--no-audit', '--no-fund', '--loglevel=error'], cwd)
+  const { npm_execpath: script, npm_node_execpath: node } = process.env
+  const [command, first] = script && node ? [node, [script]] : ['npm', []]
+  return run(command, [...first, ...args, '--no-audit', '--no-fund', '--loglevel=error'], cwd)
 }
 
 function run(command, args, cwd) {

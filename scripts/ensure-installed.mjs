@@ -44,10 +44,13 @@ function hasOwnNode() {
   return ['node', 'node.exe'].some((name) => existsSync(`${root}node_modules/node/bin/${name}`))
 }
 
-/** The npm that runs this script, where there is one: Windows starts no `npm.cmd` without a shell. */
+/**
+ * The npm that runs this script, where there is one, on the Node that runs it: npm looks for its settings beside its Node. Windows, too,
+ * starts no `npm.cmd` without a shell.
+ */
 function npm() {
-  const running = process.env.npm_execpath
-  return running && /npm-cli\.[cm]?js$/.test(running) ? [process.execPath, [running]] : ['npm', []]
+  const { npm_execpath: script, npm_node_execpath: node = process.execPath } = process.env
+  return script && /npm-cli\.[cm]?js$/.test(script) ? [node, [script]] : ['npm', []]
 }
 
 function fail(message) {

@@ -16,7 +16,11 @@ export type StateHandles<S extends StateDeclarations> = {
   readonly [Name in keyof S]: S[Name] extends StateDeclaration<infer Handle> ? Handle : never
 }
 
-/** Timers of the current key. A time is in milliseconds since 1970; setting the same one twice is one timer. */
+/**
+ * Timers of the current key. A time is in milliseconds since 1970; setting the same one twice is one timer. At the end of the input the
+ * watermark is `Infinity` and every event-time timer fires, also one that is set meanwhile: a handler that always sets the next one asks
+ * `ctx.watermark < Infinity` first, or it never comes to an end.
+ */
 export interface Timers {
   /** Calls `onTimer` once the watermark has reached `time`; one in the past waits for the next watermark. */
   eventTime(time: number): void

@@ -58,13 +58,20 @@ export function listState<V>(): StateDeclaration<ListState<V>> {
   return {
     kind: 'list',
     open(keyed, name) {
-      const table = keyed.table<readonly V[]>(name)
-      const replace = (values: readonly V[]): void => (values.length === 0 ? table.delete() : table.set(values))
+      const table = keyed.table<V[]>(name)
+      const append = (values: Iterable<V>): void => {
+        const list = table.get() ?? []
+        for (const value of values) list.push(value)
+        if (list.length > 0) table.set(list)
+      }
       return {
-        get: () => table.get() ?? [],
-        add: (value) => replace([...(table.get() ?? []), value]),
-        addAll: (values) => replace([...(table.get() ?? []), ...values]),
-        set: (values) => replace([...values]),
+        get: () => [...(table.get() ?? [])],
+        add: (value) => append([value]),
+        addAll: append,
+        set(values) {
+          table.delete()
+          append(values)
+        },
         clear: () => table.delete(),
       }
     },

@@ -48,6 +48,7 @@ export function fileSource<T>(
   return {
     kind,
     settings: { ...format.settings, paths, ...(follow ? { follow } : {}) },
+    inTurn: follow,
     async enumerate({ parallelism }) {
       const files = await expandPaths(paths)
       return follow ? followSplits(files, parallelism) : await cutFiles(files, splitBytes, format)

@@ -32,6 +32,8 @@ export function generate<T>(options: GenerateOptions<T>): Source<T, GenerateSpli
   return {
     kind: 'generate',
     settings: count === undefined ? {} : { count },
+    // Splits interleave; after a restart with fewer subtasks one of them must not run ahead of the other, or never end before it.
+    inTurn: true,
     enumerate: ({ parallelism }) => Array.from({ length: parallelism }, (_, first) => ({ first, step: parallelism })),
     open(split, position, context) {
       const reader = new GenerateReader(options, split, position ?? split.first)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Database, RootDatabase } from 'lmdb'
 import { open } from 'lmdb'
+import { assert } from '../core/assert.ts'
 import { messageOf, SluiceError } from '../core/errors.ts'
 import { decodeValue, encodeValue } from '../core/value-codec.ts'
 import type { SnapshotChunk } from '../state/snapshot-chunk.ts'
@@ -192,6 +193,8 @@ export class CheckpointStore {
   complete(manifest: Manifest): void {
     this.#write(`cannot complete checkpoint ${manifest.checkpoint}`, () => {
       this.#checkFence()
+      const latest = this.latestCheckpoint ?? -1
+      assert(manifest.checkpoint > latest, `checkpoint ${manifest.checkpoint} completes after ${latest}`)
       this.#flushChunks()
       this.#checkpoints.putSync(manifest.checkpoint, asBuffer(encodeManifest(manifest)))
       this.#put('latest', manifest.checkpoint)
@@ -261,12 +264,15 @@ export class CheckpointStore {
 
   /** Gives the state back, so that another process may take it, and notes in the same step whether the job has come to its end. */
   async release(finished: boolean): Promise<void> {
-    this.#write('cannot release the state', () => {
-      if (this.#get<number>('attempt') !== this.#claim?.attempt) return
-      if (finished) this.#put('finished', true)
-      this.#meta.removeSync('owner')
-    })
-    await this.#root.close()
+    try {
+      this.#write('cannot release the state', () => {
+        if (this.#get<number>('attempt') !== this.#claim?.attempt) return
+        if (finished) this.#put('finished', true)
+        this.#meta.removeSync('owner')
+      })
+    } finally {
+      await this.#root.close()
+    }
   }
 
   /** Closes without touching anything, for a process that does not own the state. */

@@ -2,7 +2,7 @@ import { CheckpointCoordinator, type CoordinatorCommand } from '../checkpoint/ch
 import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
 import type { Manifest, StoredSubtask } from '../checkpoint/manifest.ts'
 import { unreachable } from '../core/assert.ts'
-import { fromWireError, SluiceError } from '../core/errors.ts'
+import { fromWireError, messageOf, SluiceError } from '../core/errors.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import { channelsOfEdge, subtaskName, subtaskNames, workerOfSubtask } from '../graph/execution-plan.ts'
 import type { NodeDescription } from '../graph/stream-graph.ts'
@@ -68,7 +68,8 @@ export class Attempt implements WorkerListener {
   #timer: NodeJS.Timeout | undefined
   #snapshots = new Map<string, StoredSubtask>()
   #triggeredMs = 0
-  #stopRequested = false
+  #wholeInput = false
+  #stoppedEarly = false
 
   constructor(parts: AttemptParts) {
     this.#parts = parts
@@ -76,35 +77,45 @@ export class Attempt implements WorkerListener {
     this.#workers = parts.startWorkers(this)
     this.#waitingFor = new Set(Array.from({ length: this.#workers.count }, (_, worker) => worker))
     this.#running = new Set(subtaskNames(parts.plan))
-    parts.prepared.then(
-      (prepared) => {
+    parts.prepared
+      .then((prepared) => {
         this.#prepared = prepared
         if (this.#waitingFor.size === 0) this.#deploy(prepared)
-      },
-      (error: unknown) => this.#fail(error as SluiceError),
-    )
+      })
+      .catch((error: unknown) => this.#failWith(error))
   }
 
   /** Settles when the final checkpoint is complete and committed. @throws SluiceError what ended the attempt */
   async run(): Promise<void> {
     try {
       await this.#outcome.promise
-      await this.#workers.stop()
+      if (this.#stoppedEarly) await this.#workers.kill()
+      else await this.#workers.stop()
     } catch (error) {
       await this.#workers.kill()
       throw error
+    } finally {
+      // Restoring and committing touch the store and the outputs: nothing of this attempt may go on beside the next one.
+      await Promise.allSettled([this.#parts.prepared, this.#committed])
     }
   }
 
-  /** Whether every subtask has come to the end of its input. */
+  /**
+   * Whether the last checkpoint holds the whole input: every subtask had come to its end when it was triggered. What ends behind the barrier
+   * of a checkpoint is not in it.
+   */
   get inputEnded(): boolean {
-    return this.#running.size === 0
+    return this.#wholeInput
   }
 
   /** One more checkpoint, and the attempt is over. */
   requestStop(): void {
-    this.#stopRequested = true
-    if (this.#state === 'running') this.#obey(this.#coordinator!.onEnding(now()))
+    if (this.#state === 'running') return this.#obey(this.#coordinator!.onEnding(now()))
+    if (this.#state === 'over') return
+    // Nothing has run yet, so there is nothing to checkpoint.
+    this.#state = 'over'
+    this.#stoppedEarly = true
+    this.#outcome.resolve()
   }
 
   onLost(_worker: number, error: SluiceError): void {
@@ -116,7 +127,7 @@ export class Attempt implements WorkerListener {
     try {
       this.#handle(message)
     } catch (error) {
-      this.#fail(error instanceof SluiceError ? error : new SluiceError('STORE_FAILED', String(error), { cause: error }))
+      this.#failWith(error)
     }
   }
 
@@ -186,7 +197,6 @@ export class Attempt implements WorkerListener {
     this.#coordinator = new CheckpointCoordinator(settings.checkpoint, subtaskNames(plan), lastCheckpoint, now())
     for (let index = 0; index < this.#workers.count; index++) this.#workers.post(index, { type: 'start', attempt })
     observer.onDeployed(this.#counters, () => this.#coordinator?.pending)
-    if (this.#stopRequested) this.#obey(this.#coordinator.onEnding(now()))
     this.#schedule()
   }
 
@@ -228,6 +238,7 @@ export class Attempt implements WorkerListener {
     switch (command.type) {
       case 'trigger':
         store.begin(command.checkpoint)
+        this.#wholeInput = this.#running.size === 0
         this.#snapshots = new Map()
         this.#triggeredMs = now()
         return this.#broadcast({ type: 'trigger-checkpoint', attempt, checkpoint: command.checkpoint })
@@ -244,7 +255,7 @@ export class Attempt implements WorkerListener {
           }),
         )
       case 'finished':
-        return this.#finish(command.checkpoint)
+        return this.#finish()
       default:
         unreachable(command)
     }
@@ -276,21 +287,26 @@ export class Attempt implements WorkerListener {
     const committed = committers.commitDue().then(() => {
       if (this.#state !== 'over') store.committed(checkpoint, settings.checkpoint.retain)
     })
-    this.#committed = Promise.all([this.#committed, committed])
-    this.#committed.catch((error: unknown) => this.#fail(error as SluiceError))
+    this.#committed = Promise.all([this.#committed, committed]).then(() => undefined)
+    this.#committed.catch((error: unknown) => this.#failWith(error))
   }
 
-  #committed: Promise<unknown> = Promise.resolve()
+  #committed: Promise<void> = Promise.resolve()
 
-  #finish(_checkpoint: number): void {
+  #finish(): void {
     clearTimeout(this.#timer)
     this.#committed.then(
       () => {
         this.#state = 'over'
         this.#outcome.resolve()
       },
-      (error: unknown) => this.#fail(error as SluiceError),
+      (error: unknown) => this.#failWith(error),
     )
+  }
+
+  /** What no one has named yet is the engine's own trouble, and it has to do with what it keeps. */
+  #failWith(error: unknown): void {
+    this.#fail(error instanceof SluiceError ? error : new SluiceError('STORE_FAILED', messageOf(error), { cause: error }))
   }
 
   #fail(error: SluiceError): void {
@@ -317,7 +333,7 @@ export class Attempt implements WorkerListener {
     try {
       this.#obey(this.#coordinator!.onTick(now()))
     } catch (error) {
-      this.#fail(error instanceof SluiceError ? error : new SluiceError('STORE_FAILED', String(error), { cause: error }))
+      this.#failWith(error)
     }
   }
 }

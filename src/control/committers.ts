@@ -58,7 +58,8 @@ export class Committers {
   async #commitAll(): Promise<void> {
     for (let due = this.#ledger.due(); due.length > 0; due = this.#ledger.due()) {
       const ledger = this.#ledger
-      await Promise.all(
+      // All of them are waited for, also when one fails: none may still run when the next attempt begins.
+      const outcomes = await Promise.allSettled(
         due.map(async (sink) => {
           const committer = this.#committers.get(sink.operator)
           if (committer === undefined)
@@ -70,6 +71,8 @@ export class Committers {
           ledger.onCommitted(sink)
         }),
       )
+      const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+      if (failed !== undefined) throw failed.reason
     }
   }
 

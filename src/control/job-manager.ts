@@ -3,14 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CheckpointStore, type Claim } from '../checkpoint/checkpoint-store.ts'
 import type { Manifest, StoredSubtask } from '../checkpoint/manifest.ts'
 import { dealCheckpoint } from '../checkpoint/restore.ts'
-import { locateError, SluiceError } from '../core/errors.ts'
+import { locateError, SluiceError, toWireError } from '../core/errors.ts'
 import { systemClock, WATERMARK_NONE } from '../core/time.ts'
 import { encodeValue } from '../core/value-codec.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import { planExecution, taskPlan } from '../graph/execution-plan.ts'
 import type { NodeDescription, StreamGraph } from '../graph/stream-graph.ts'
 import { describeGraph, graphDifference, nodeIds, validateGraph } from '../graph/stream-graph.ts'
-import type { OperatorSnapshot } from '../protocol/messages.ts'
+import type { EarlierOutcome, OperatorSnapshot } from '../protocol/messages.ts'
 import { Attempt, type Prepared } from './attempt.ts'
 import { Committers } from './committers.ts'
 import { Progress } from './progress.ts'
@@ -33,8 +33,8 @@ export interface JobResult {
   readonly recordsOut: number
 }
 
-/** Results of jobs that this program has run, for workers whose module runs several. */
-const earlierResults: Record<string, unknown> = {}
+/** How jobs ended that this program has run, for workers whose module runs several. */
+const earlierOutcomes: Record<string, EarlierOutcome> = {}
 
 /**
  * Runs a job to its end. One attempt after the other: claim the state, restore the newest checkpoint, run; after a failure wait as the
@@ -53,9 +53,14 @@ export async function runJob(graph: StreamGraph, settings: JobSettings, module: 
     throw error
   }
   const manager = new JobManager(graph, plan, settings, store, claim)
-  const result = await manager.run()
-  earlierResults[graph.job] = result
-  return result
+  try {
+    const result = await manager.run()
+    earlierOutcomes[graph.job] = { result }
+    return result
+  } catch (error) {
+    earlierOutcomes[graph.job] = { error: toWireError(error) }
+    throw error
+  }
 }
 
 class JobManager {
@@ -95,8 +100,11 @@ class JobManager {
     } finally {
       forgetSignals()
       this.#progress.close()
-      await this.#committers?.close(finished)
-      await this.#store.release(finished)
+      try {
+        await this.#committers?.close(finished)
+      } finally {
+        await this.#store.release(finished)
+      }
     }
   }
 
@@ -138,6 +146,7 @@ class JobManager {
         this.#progress.failed(failure, delayMs)
         await delay(delayMs, undefined, { signal: this.#interruptPause.signal }).catch(() => undefined)
         this.#claim = this.#store.nextAttempt()
+        this.#store.sweep()
       }
     }
   }
@@ -155,7 +164,7 @@ class JobManager {
       startWorkers: (listener): Workers =>
         this.#plan.workers === 0
           ? startInline(this.#graph, systemClock, listener)
-          : startThreads(this.#plan.workers, { job: this.#graph.job, module: this.#plan.module, earlierResults }, listener),
+          : startThreads(this.#plan.workers, { job: this.#graph.job, module: this.#plan.module, earlierOutcomes }, listener),
       observer: {
         onDeployed: (counters, pending) => this.#progress.follow(counters, pending),
         onCheckpoint: (checkpoint, durationMs) => {

@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
-import { messageOf, SluiceError } from '../core/errors.ts'
+import type { WireError } from '../core/errors.ts'
+import { fromWireError, messageOf, SluiceError } from '../core/errors.ts'
 import type { Clock } from '../core/time.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
 import type { FromWorker, ToWorker, WorkerAssignment } from '../protocol/messages.ts'
@@ -27,7 +28,7 @@ export interface WorkerListener {
 export interface ModuleReference {
   readonly job: string
   readonly module: string
-  readonly earlierResults: Readonly<Record<string, unknown>>
+  readonly earlierOutcomes: WorkerAssignment['earlierOutcomes']
 }
 
 /** TypeScript in the source tree, JavaScript in the package: the worker's file has the ending of this one. */
@@ -58,8 +59,9 @@ export function startThreads(count: number, reference: ModuleReference, listener
     port1.on('message', (message: FromWorker) => listener.onMessage(message))
     const assignment: WorkerAssignment = { ...reference, argv, worker, port: port2 }
     try {
-      await pool.run(assignment, { transferList: [port2] })
-      if (!ending) listener.onLost(worker, lost(worker, 'its task returned'))
+      // What keeps a worker from serving at all is the value of its task: a message might be lost with the port.
+      const failure = (await pool.run(assignment, { transferList: [port2] })) as WireError | undefined
+      if (!ending) listener.onLost(worker, failure === undefined ? lost(worker, 'its task returned') : fromWireError(failure))
     } catch (error) {
       if (!ending) listener.onLost(worker, lost(worker, messageOf(error), error))
     } finally {

@@ -4,7 +4,7 @@
  * 1. `enumerate` once on the main thread, before the first record of a fresh start. The splits it returns are stored in checkpoint 0
  *    and never asked for again, so a file that appears later is not read by half of the replays.
  * 2. `open` in the subtask that owns a split, with `undefined` at first and with a stored position after a restore. A subtask reads
- *    its splits one after the other, in the order of `enumerate`; splits are dealt to subtasks in turn.
+ *    its splits one after the other, in the order of `enumerate` (or `inTurn`); splits are dealt to subtasks in turn.
  * 3. `poll` again and again until it answers `null`, and `position` after each answer has been handed on in full.
  * 4. `close`, also after an error.
  *
@@ -16,6 +16,11 @@ export interface Source<T, Split = unknown, Position = unknown> {
   readonly kind: string
   /** What belongs to the graph's fingerprint and the plan: plain JSON, no functions. */
   readonly settings?: Readonly<Record<string, unknown>>
+  /**
+   * A subtask reads its splits in turn, a batch of each, instead of one after the other: for splits that never end, and for those that
+   * cover the same stretch of time.
+   */
+  readonly inTurn?: boolean
   /** All splits of the input, in the order in which they should be read. */
   enumerate(context: EnumerateContext): readonly Split[] | Promise<readonly Split[]>
   /** Begins to read a split at `position`, or at its start when there is none. */

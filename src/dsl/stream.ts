@@ -5,7 +5,7 @@ import type { OutputType, ProcessContext, SideOutputs, TypeOf } from '../../oper
 import { processOperator } from '../../operators/process.ts'
 import type { RecordContext } from '../../operators/record-context.ts'
 import type { TimestampOptions } from '../../operators/timestamps.ts'
-import { timestampsOperator } from '../../operators/timestamps.ts'
+import { idleTimeoutMs, timestampsOperator } from '../../operators/timestamps.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { Key } from '../core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../core/operator.ts'
@@ -69,7 +69,7 @@ export class Stream<T> {
   withTimestamps(fn: (value: T, context: RecordContext) => number, options: TimestampOptions = {}): Stream<T> {
     const boundMs = durationMs(options.maxOutOfOrderness ?? 0, 'maxOutOfOrderness')
     return this.#add('withTimestamps', timestampsOperator(fn, options), {
-      settings: { maxOutOfOrdernessMs: boundMs },
+      settings: { maxOutOfOrdernessMs: boundMs, idleTimeoutMs: idleTimeoutMs(options) ?? null },
       assignsTimestamps: true,
     })
   }

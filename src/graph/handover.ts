@@ -1,4 +1,6 @@
 import { isMainThread } from 'node:worker_threads'
+import type { WireError } from '../core/errors.ts'
+import { fromWireError } from '../core/errors.ts'
 import type { StreamGraph } from './stream-graph.ts'
 
 /**
@@ -8,9 +10,11 @@ import type { StreamGraph } from './stream-graph.ts'
  * One module may run several jobs one after the other. A worker that waits for the second gets the first one's result from the main
  * thread, where that job has ended long ago, and so comes past it.
  */
+type EarlierOutcomes = Readonly<Record<string, { readonly result: unknown } | { readonly error: WireError }>>
+
 interface Expectation {
   readonly job: string
-  readonly earlierResults: Readonly<Record<string, unknown>>
+  readonly earlierOutcomes: EarlierOutcomes
   readonly receive: (graph: StreamGraph) => void
 }
 
@@ -18,11 +22,11 @@ let expectation: Expectation | undefined
 const handedOver = new Map<string, StreamGraph>()
 
 /** In a worker, before the job module is imported. */
-export function expectGraph(job: string, earlierResults: Readonly<Record<string, unknown>>): Promise<StreamGraph> {
+export function expectGraph(job: string, earlierOutcomes: EarlierOutcomes): Promise<StreamGraph> {
   const known = handedOver.get(job)
   if (known !== undefined) return Promise.resolve(known)
   return new Promise((resolve) => {
-    expectation = { job, earlierResults, receive: resolve }
+    expectation = { job, earlierOutcomes, receive: resolve }
   })
 }
 
@@ -38,6 +42,7 @@ export function handOver(graph: StreamGraph): Promise<unknown> {
     expectation.receive(graph)
     return new Promise(() => {})
   }
-  const earlier = expectation?.earlierResults[graph.job]
-  return earlier === undefined ? new Promise(() => {}) : Promise.resolve(earlier)
+  const earlier = expectation?.earlierOutcomes[graph.job]
+  if (earlier === undefined) return new Promise(() => {})
+  return 'error' in earlier ? Promise.reject(fromWireError(earlier.error)) : Promise.resolve(earlier.result)
 }

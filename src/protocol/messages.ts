@@ -8,14 +8,17 @@ import type { SnapshotChunk } from '../state/snapshot-chunk.ts'
  * Every message of a running attempt carries the attempt's number, and whoever gets one of an older attempt drops it.
  */
 
+/** How an earlier job of the program ended. */
+export type EarlierOutcome = { readonly result: unknown } | { readonly error: WireError }
+
 /** The task that a pool thread is given once: which job to build, and the port for everything after that. */
 export interface WorkerAssignment {
   readonly module: string
   readonly job: string
   readonly worker: number
   readonly argv: readonly string[]
-  /** Results of jobs that this program ran before in the same module. */
-  readonly earlierResults: Readonly<Record<string, unknown>>
+  /** How jobs ended that this program ran before in the same module. */
+  readonly earlierOutcomes: Readonly<Record<string, EarlierOutcome>>
   readonly port: MessagePort
 }
 

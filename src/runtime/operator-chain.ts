@@ -63,10 +63,6 @@ export class OperatorChain {
     for (const link of this.#links.toReversed()) link.operator.open?.()
   }
 
-  get hasBatchHooks(): boolean {
-    return this.#links.some((link) => link.operator.onBatchEnd !== undefined)
-  }
-
   onBatchEnd(): void {
     for (const link of this.#links) link.operator.onBatchEnd?.()
   }
@@ -297,8 +293,10 @@ class ChainLink implements OperatorContext {
 
   async prepareCommit(checkpoint: number, writer: SinkWriter<unknown>): Promise<PreparedSink> {
     try {
-      const committables = await writer.prepareCommit(checkpoint)
-      return { operator: this.operatorId, committables: committables.map(encodeValue) }
+      const prepared = writer.prepareCommit(checkpoint)
+      // What is there at once is encoded at once: later records may change what a committable refers to.
+      const committables = Array.isArray(prepared) ? prepared.map(encodeValue) : (await prepared).map(encodeValue)
+      return { operator: this.operatorId, committables }
     } catch (error) {
       throw this.failure(error)
     }

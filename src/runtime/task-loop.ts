@@ -43,7 +43,7 @@ export class TaskLoop {
       const worked = this.#round()
       if (!worked) {
         this.#publish()
-        await this.#sleep()
+        if (!(await this.#sleep())) continue
       } else if (performance.now() >= turnEnd) {
         for (const task of this.#tasks) task.flush()
         this.#publish()
@@ -77,14 +77,16 @@ export class TaskLoop {
     })
   }
 
-  async #sleep(): Promise<void> {
+  /** False when there was work after all, and the thread has not looked at its messages. */
+  async #sleep(): Promise<boolean> {
     // Announced before the last look: a writer that publishes after our look sees the announcement and rings.
     this.#doorbells.announceSleep(this.#worker)
     if (this.#stopped || this.#tasks.some((task) => task.ready)) {
       this.#doorbells.stayAwake(this.#worker)
-      return
+      return false
     }
     const timer = Math.min(...this.#tasks.map((task) => task.nextWakeup())) - this.#now()
     await this.#doorbells.sleep(this.#worker, Math.max(1, Math.min(SLEEP_MAX_MS, timer)))
+    return true
   }
 }

@@ -116,7 +116,8 @@ export class Task {
     if (this.#state === 'closed') return false
     if (this.#parts.backpressure.full && !this.#flushFull()) return false
     if (!this.#caughtUp) return this.#catchUp()
-    if (this.#timerDue) return this.#fireProcessingTime()
+    // A timer that is due does not take the turn of the input, or one that is always due would stop it for ever.
+    if (this.#timerDue && !this.#fireProcessingTime()) return true
     if (this.#batch !== undefined) return this.#handleBatch()
     if (this.#state === 'draining') return this.#end()
     const worked = this.#parts.reading === undefined ? this.#stepInput() : this.#stepSource(this.#parts.reading)
@@ -256,9 +257,11 @@ export class Task {
     return this.#state === 'running' && this.#chain.nextProcessingTime() <= this.#parts.clock.now()
   }
 
+  /** True when the task may go on. */
   #fireProcessingTime(): boolean {
     this.#chain.onProcessingTime(this.#parts.clock.now())
-    return this.#catchUp()
+    this.#catchUp()
+    return this.#caughtUp && !this.#parts.backpressure.full
   }
 
   #flushFull(): boolean {

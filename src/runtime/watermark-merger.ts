@@ -29,7 +29,7 @@ export class WatermarkMerger {
 
   /** @param watermarks of the channels, and @param output the merged one, as a checkpoint stored them together */
   constructor(watermarks: readonly number[], output: number = WATERMARK_NONE) {
-    this.#channels = watermarks.map((watermark) => ({ watermark, status: 'active', caughtUp: true }))
+    this.#channels = watermarks.map((watermark) => ({ watermark, status: 'active', caughtUp: watermark >= output }))
     this.#output = output
   }
 

@@ -1,30 +1,29 @@
-import { pathToFileURL } from 'node:url'
+import type { WireError } from '../core/errors.ts'
 import { messageOf, SluiceError, toWireError } from '../core/errors.ts'
 import { systemClock } from '../core/time.ts'
 import { expectGraph } from '../graph/handover.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
-import type { FromWorker, WorkerAssignment } from '../protocol/messages.ts'
+import type { WorkerAssignment } from '../protocol/messages.ts'
 import { WorkerHost } from './worker-host.ts'
 
 /**
  * A worker thread's whole life, as one task of the pool: import the job module, which builds the same graph as in the main thread, and
  * serve the main thread's messages until the job is over. The pool's promise is the failure detector.
  */
-export default async function work(assignment: WorkerAssignment): Promise<void> {
+export default async function work(assignment: WorkerAssignment): Promise<WireError | undefined> {
   const { port, worker } = assignment
   let graph: StreamGraph
   try {
     graph = await buildGraph(assignment)
   } catch (error) {
-    port.postMessage({ type: 'failed', attempt: 0, worker, error: toWireError(error, 'MODULE_FAILED') } satisfies FromWorker)
-    port.close()
-    return
+    return toWireError(error, 'MODULE_FAILED')
   }
   await new WorkerHost(port, worker, graph, systemClock).serve()
+  return undefined
 }
 
 async function buildGraph(assignment: WorkerAssignment): Promise<StreamGraph> {
-  const expected = expectGraph(assignment.job, assignment.earlierResults)
+  const expected = expectGraph(assignment.job, assignment.earlierOutcomes)
   // The module sees the command line it was written for, not the pool's.
   process.argv.splice(1, process.argv.length, ...assignment.argv)
   const imported = import(assignment.module).then(
@@ -49,6 +48,3 @@ async function buildGraph(assignment: WorkerAssignment): Promise<StreamGraph> {
 async function nextTurns(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 500))
 }
-
-/** Where the module of a worker lies: TypeScript in the source tree, JavaScript in the package. */
-export const workerFile: string = pathToFileURL(import.meta.filename).href

@@ -31,11 +31,14 @@ export class TimerQueue implements SnapshottedState {
     const groups = this.#byTime.get(time)
     const keys = groups?.get(group)
     if (keys?.delete(canonical) && keys.size === 0) groups!.delete(group)
+    // Only the number stays in the heap, until its time comes: a timer that is moved with every record must not leave more behind.
+    if (groups?.size === 0) this.#byTime.delete(time)
   }
 
   next(): number {
     for (let time = this.#times.peek(); time !== undefined; time = this.#times.peek()) {
-      if (this.#byTime.get(time)!.size > 0) return time
+      const groups = this.#byTime.get(time)
+      if (groups !== undefined && groups.size > 0) return time
       this.#times.pop()
       this.#byTime.delete(time)
     }

@@ -141,7 +141,10 @@ describe('the watermark of several channels', () => {
     const merged = new WatermarkMerger([5, 5], 40)
     expect(merged.onWatermark(0, 20).watermark).toBe(40)
     merged.onWatermark(0, 60)
-    expect(merged.onWatermark(1, 50).watermark).toBe(50)
+    // The other one is still behind, as after idleness: it does not count until it has caught up.
+    expect(merged.onWatermark(1, 50).watermark).toBe(60)
+    merged.onWatermark(1, 70)
+    expect(merged.onWatermark(0, 80).watermark).toBe(70)
   })
 })
 

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { isAbsolute } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const JOBS = new URL('../fixtures/jobs/', import.meta.url)
@@ -18,7 +19,7 @@ export class JobProcess {
   readonly ended: Promise<Ended>
 
   constructor(job: string, args: readonly string[], env: Readonly<Record<string, string>>) {
-    const file = fileURLToPath(new URL(job, JOBS))
+    const file = isAbsolute(job) ? job : fileURLToPath(new URL(job, JOBS))
     this.process = spawn(process.execPath, ['--conditions=source', file, ...args], {
       env: { ...process.env, ...env, NODE_OPTIONS: '' },
       stdio: ['ignore', 'pipe', 'pipe'],
