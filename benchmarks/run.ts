@@ -16,6 +16,7 @@ ${BENCHMARKS.map(({ name, question }) => `  ${name.padEnd(10)} ${question}`).joi
   --records <n>        interval: records of a run, a multiple of the keys (default: as many as take about 13 s)
   --keys <n>           interval: distinct keys (default: 100000)
   --repetitions <n>    interval: runs of each setting
+  --minutes <n>        interval: how long it may take, with waiting for the machine to be quiet (default: 8)
 `
 
 /** 0: done, 1: the benchmark failed, 2: the command line is wrong. */
@@ -47,6 +48,7 @@ function parse(args: readonly string[]): readonly [string | undefined, Benchmark
     records: whole(values.records, '--records'),
     keys: whole(values.keys, '--keys'),
     repetitions: whole(values.repetitions, '--repetitions'),
+    minutes: whole(values.minutes, '--minutes'),
   }
   return [positionals[0], options]
 }
@@ -63,6 +65,7 @@ function parsed(args: readonly string[]) {
         records: { type: 'string' },
         keys: { type: 'string' },
         repetitions: { type: 'string' },
+        minutes: { type: 'string' },
       },
     })
   } catch (error) {

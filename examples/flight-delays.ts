@@ -35,7 +35,10 @@ const delays = job('flight-delays', { checkpoint: { every: '1s' } })
 
 const hourly = delays
   .from(readParquet<Flight>(flights))
+  // One reader, so that the flights come in one order and the same ones are late in every run.
+  .withParallelism(1)
   .withTimestamps((flight) => flight.date.getTime() + flight.delay * MINUTE, { maxOutOfOrderness: '1d' })
+  .withParallelism(1)
   .keyBy((flight) => flight.origin)
   .window(tumblingWindow('1h'))
   .aggregate({

@@ -92,7 +92,7 @@ function install(tarball) {
 /** `source` is for working on the engine itself, from a checkout. */
 function exportsExist(targets) {
   if (typeof targets === 'string') return expect(existsSync(join(installed, targets)), `${targets} is missing`)
-  for (const [condition, target] of Object.entries(targets)) if (condition !== 'source') exportsExist(target)
+  for (const [condition, target] of Object.entries(targets)) if (condition !== '@sluice/source') exportsExist(target)
 }
 
 function compile() {

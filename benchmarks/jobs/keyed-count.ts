@@ -5,7 +5,7 @@ import { generate, job } from 'sluice'
 /*
  * The job of the benchmark `interval`, one run of it: a running count for each key, behind one exchange.
  *
- *   node --conditions=source benchmarks/jobs/keyed-count.ts --records 2000000 --keys 100000 \
+ *   node --conditions=@sluice/source benchmarks/jobs/keyed-count.ts --records 2000000 --keys 100000 \
  *     --parallelism 2 --checkpoint-every 1s --state-directory /tmp/state --fresh --quiet
  *
  * Prints one JSON line. Worker threads import this file with the same command line, so they build the same graph.

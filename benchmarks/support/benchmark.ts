@@ -15,6 +15,8 @@ export interface BenchmarkOptions {
   readonly records: number | undefined
   readonly keys: number | undefined
   readonly repetitions: number | undefined
+  /** How long it may take in all. */
+  readonly minutes: number | undefined
 }
 
 /** The command line is wrong; the message says how. */

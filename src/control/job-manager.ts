@@ -13,6 +13,7 @@ import { describeGraph, graphDifference, nodeIds, validateGraph } from '../graph
 import type { EarlierOutcome, OperatorSnapshot } from '../protocol/messages.ts'
 import { Attempt, type Prepared } from './attempt.ts'
 import { Committers } from './committers.ts'
+import { isMarkedFinished, markFinished, removeFinishMark } from './finish-mark.ts'
 import { Progress } from './progress.ts'
 import { restartStrategy } from './restart-strategy.ts'
 import type { JobSettings } from './settings.ts'
@@ -104,6 +105,7 @@ class JobManager {
         await this.#committers?.close(finished)
       } finally {
         await this.#store.release(finished)
+        if (finished) markFinished(this.#store.directory, this.#claim.run)
       }
     }
   }
@@ -114,8 +116,9 @@ class JobManager {
 
   async #beginRun(): Promise<void> {
     const latest = this.#store.latestCheckpoint
+    const finished = this.#store.finished && isMarkedFinished(this.#store.directory, this.#claim.run)
     const warn = (message: string): void => this.#progress.note(message)
-    if (!this.#store.finished && !this.#settings.fresh) {
+    if (!finished && !this.#settings.fresh) {
       if (latest !== undefined) this.#progress.note(`resuming from checkpoint ${latest}`)
       this.#committers = new Committers(this.#graph, this.#claim.run, warn)
     } else {
@@ -123,10 +126,11 @@ class JobManager {
       this.#committers = new Committers(this.#graph, run, warn)
       // A start that is refused must leave the state as it was: it may be one that somebody wants to resume.
       await this.#committers.checkFresh(this.#settings.overwrite)
-      if (latest !== undefined && !this.#store.finished) {
+      if (latest !== undefined && !finished) {
         this.#progress.note(`--fresh: forgetting checkpoint ${latest} and everything before it, in ${this.#store.directory}`)
       }
       this.#claim = this.#store.forget(run)
+      removeFinishMark(this.#store.directory)
     }
     this.#store.sweep()
   }

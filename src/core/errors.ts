@@ -6,6 +6,7 @@
  */
 const CODES = {
   // The job as written
+  NODE_TOO_OLD: { restart: false },
   INVALID_JOB_NAME: { restart: false },
   INVALID_OPTION: { restart: false },
   INVALID_DURATION: { restart: false },

@@ -31,7 +31,7 @@ export interface SinkWriterContext {
 /** Stages the records of one subtask. All calls come from one thread, one after the other. */
 export interface SinkWriter<T, Committable = unknown> {
   /** Stages one record. May throw a `SluiceError`; may block for one write of a block, not for a network. */
-  write(value: T): void
+  readonly write: (value: T) => void
   /**
    * The barrier of `checkpoint` has come: everything written so far belongs to it, everything later to the next one. The cut is made
    * before this function returns; what takes time (a sync) goes into the promise, beside the next records. Once it has settled, the

@@ -59,7 +59,14 @@ export class Job {
  * @throws SluiceError `INVALID_JOB_NAME`
  */
 export function job(name: string, options: JobOptions = {}): Job {
+  checkNode(process.versions.node)
   return new Job(name, options)
+}
+
+function checkNode(version: string): void {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  if (major > 22 || (major === 22 && minor >= 18)) return
+  throw new SluiceError('NODE_TOO_OLD', `this is Node ${version}, Sluice needs 22.18 or newer`)
 }
 
 function moduleOf(given: string | undefined): string {

@@ -15,15 +15,15 @@ import type { WindowOptions } from './windowed-stream.ts'
 import { WindowedStream } from './windowed-stream.ts'
 
 /** What a keyed `process` is given. */
-export interface KeyedProcessOptions<K, T, Returned, Out, Side extends SideOutputs, S extends StateDeclarations> {
+export interface KeyedProcessOptions<K, T, Returned, Fired, Out, Side extends SideOutputs, S extends StateDeclarations> {
   /** State of each key, by name: `{ last: valueState<Payment>() }`. */
   state?: S
   out?: OutputType<Out>
   side?: Side
   open?(context: { readonly subtask: number }): void
-  onRecord(value: T, context: KeyedProcessContext<K, Out, Side, S>): Iterable<Returned> | void
+  onRecord: (value: T, context: KeyedProcessContext<K, Out, Side, S>) => Iterable<Returned> | void
   /** A timer of a key is due; `context.key` is that key. */
-  onTimer?(time: number, context: KeyedProcessContext<K, Out, Side, S>): Iterable<Returned> | void
+  onTimer?(time: number, context: KeyedProcessContext<K, Out, Side, S>): Iterable<Fired> | void
   close?(): void
 }
 
@@ -31,7 +31,7 @@ export interface KeyedProcessOptions<K, T, Returned, Out, Side extends SideOutpu
 export class KeyedStream<K, T> {
   readonly #builder: GraphBuilder
   readonly #outputs: readonly OutputReference[]
-  readonly #keyOf: (value: T) => K
+  readonly #keyOf: (value: never) => K
 
   constructor(builder: GraphBuilder, outputs: readonly OutputReference[], keyOf: (value: T) => K) {
     this.#builder = builder
@@ -67,10 +67,11 @@ export class KeyedStream<K, T> {
   /** Anything, with state and timers for each key. */
   process<
     Returned = never,
+    Fired = never,
     Out = never,
     Side extends SideOutputs = Record<never, never>,
     S extends StateDeclarations = Record<never, never>,
-  >(options: KeyedProcessOptions<K, T, Returned, Out, Side, S>): Stream<Returned | Out> & SideStreams<Side> {
+  >(options: KeyedProcessOptions<K, T, Returned, Fired, Out, Side, S>): Stream<Returned | Fired | Out> & SideStreams<Side> {
     const states = Object.entries(options.state ?? {}).map(([name, declaration]) => ({ name, kind: declaration.kind }))
     const draft = this.#draft('process', keyedProcessOperator(options), { settings: { states } })
     return withSides(this.#builder, this.#builder.add(draft, this.#outputs, 'hash'), options.side)

@@ -23,7 +23,7 @@ export interface ProcessOptions<T, Returned, Out, Side extends SideOutputs> {
   /** Once in each subtask, before its first record. */
   open?(context: { readonly subtask: number }): void
   /** What it returns or yields, and what it emits, are results. */
-  onRecord(value: T, context: ProcessContext<Out, Side>): Iterable<Returned> | void
+  onRecord: (value: T, context: ProcessContext<Out, Side>) => Iterable<Returned> | void
   close?(): void
 }
 
@@ -52,7 +52,7 @@ export class Stream<T> {
 
   /** Only the records that the predicate accepts; a type guard narrows the type. */
   filter<R extends T>(predicate: (value: T, context: RecordContext) => value is R): Stream<R>
-  filter(predicate: (value: T, context: RecordContext) => unknown): Stream<T>
+  filter<B>(predicate: (value: T, context: RecordContext) => B extends PromiseLike<unknown> ? never : B): Stream<T>
   filter(predicate: (value: T, context: RecordContext) => unknown): Stream<T> {
     return this.#add('filter', filterOperator(predicate))
   }
@@ -75,7 +75,7 @@ export class Stream<T> {
   }
 
   /** Brings records with equal keys together, and gives each key state of its own. */
-  keyBy<K extends Key>(fn: (value: T) => K): KeyedStream<K, T> {
+  keyBy<const K extends Key>(fn: (value: T) => K): KeyedStream<K, T> {
     return new KeyedStream<K, T>(this.#builder, this.#outputs, fn)
   }
 

@@ -19,7 +19,10 @@ afterAll(() => {
 })
 
 function bench(...args: readonly string[]) {
-  return spawnSync(process.execPath, ['--conditions=source', 'benchmarks/run.ts', ...args], { cwd: root, encoding: 'utf8' })
+  return spawnSync(process.execPath, ['--conditions=@sluice/source', 'benchmarks/run.ts', ...args], {
+    cwd: root,
+    encoding: 'utf8',
+  })
 }
 
 describe('the command line', () => {

@@ -33,8 +33,8 @@ const entries = Object.entries(manifest.exports).filter(([, target]) => typeof t
 ][]
 
 test.each(entries)('the export %s has a source, and types and code that the build makes from it', (_, targets) => {
-  expect(Object.keys(targets)).toEqual(['source', 'types', 'default'])
-  const { source, types, default: code } = targets
+  expect(Object.keys(targets)).toEqual(['@sluice/source', 'types', 'default'])
+  const { '@sluice/source': source, types, default: code } = targets
   expect(existsSync(`${root}${source}`)).toBe(true)
   const compiled = `./dist/${source!.slice(2)}`
   expect(types).toBe(compiled.replace(/\.ts$/, '.d.ts'))
@@ -70,4 +70,11 @@ test('what runs before the installation is plain JavaScript without dependencies
   const imported = [...read('scripts/ensure-installed.mjs').matchAll(/from '([^']+)'/g)].map((match) => match[1]!)
   expect(imported.length).toBeGreaterThan(0)
   expect(imported.filter((name) => !name.startsWith('node:'))).toEqual([])
+})
+
+/* `npm ci` refuses a lock file that leaves out a platform's package, on every platform. */
+test('the lock file knows the packages of all platforms', () => {
+  const wanted = Object.values(lock.packages).flatMap((locked) => Object.keys(locked.optionalDependencies ?? {}))
+  expect(wanted.length).toBeGreaterThan(0)
+  expect(wanted.filter((name) => lock.packages[`node_modules/${name}`] === undefined)).toEqual([])
 })

@@ -19,7 +19,10 @@ afterAll(() => {
 /** Runs an example as a user would, in an empty folder, and returns what it prints. */
 function example(name: string): string {
   const file = fileURLToPath(new URL(`../../examples/${name}.ts`, import.meta.url))
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['--conditions=source', file], { cwd: folder, encoding: 'utf8' })
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--conditions=@sluice/source', file], {
+    cwd: folder,
+    encoding: 'utf8',
+  })
   expect(stderr).not.toContain('Error')
   expect(status).toBe(0)
   return stdout

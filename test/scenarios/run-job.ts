@@ -20,7 +20,7 @@ export class JobProcess {
 
   constructor(job: string, args: readonly string[], env: Readonly<Record<string, string>>) {
     const file = isAbsolute(job) ? job : fileURLToPath(new URL(job, JOBS))
-    this.process = spawn(process.execPath, ['--conditions=source', file, ...args], {
+    this.process = spawn(process.execPath, ['--conditions=@sluice/source', file, ...args], {
       env: { ...process.env, ...env, NODE_OPTIONS: '' },
       stdio: ['ignore', 'pipe', 'pipe'],
     })

@@ -15,7 +15,7 @@ const flights = streamOf<Flight>()
   flights.keyBy((flight) => [flight.origin, flight.delay, [flight.date]] as const)
   flights.keyBy((flight) => flight.gate ?? 'none')
 
-  const byRoute = flights.keyBy((flight) => [flight.origin, flight.delay] as const).count()
+  const byRoute = flights.keyBy((flight) => [flight.origin, flight.delay]).count()
   expectType<Equal<ItemOf<typeof byRoute>, { key: readonly [string, number]; count: number }>>()
 
   // @ts-expect-error an object is not a key

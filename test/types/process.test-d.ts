@@ -34,6 +34,8 @@ const byCard = payments.keyBy((payment) => payment.card)
   payments.process({ async onRecord() {} })
   // @ts-expect-error a number cannot be iterated over
   payments.process({ onRecord: (payment) => payment.amount })
+  // @ts-expect-error the handler wants more than a payment has
+  payments.process({ onRecord: (payment: Payment & { bank: string }) => [payment.bank] })
   // @ts-expect-error a process without a handler
   payments.process({})
   // @ts-expect-error no such handler
@@ -203,10 +205,10 @@ const byCard = payments.keyBy((payment) => payment.card)
     *onTimer(time, ctx) {
       expectType<Equal<typeof time, number>>()
       expectType<Equal<typeof ctx.key, string>>()
-      yield `${ctx.key}: ${ctx.state.total.get() ?? 0}`
+      yield { card: ctx.key, total: ctx.state.total.get() ?? 0 }
     },
   })
-  expectType<Equal<ItemOf<typeof both>, string>>()
+  expectType<Equal<ItemOf<typeof both>, string | { card: string; total: number }>>()
   const onlyTimer = byCard.process({
     onRecord(payment, ctx) {
       ctx.timers.processingTime(payment.at)

@@ -86,6 +86,8 @@ import { type Equal, expectType, type Flight, type ItemOf, streamOf } from './ex
   streamOf<string>().to(writeCsv('out'))
   // @ts-expect-error an array of something else
   flights.to(collect<string>([]))
+  // @ts-expect-error there may be nothing
+  streamOf<string | undefined>().to(writeText('out'))
   // @ts-expect-error a source is not a sink
   flights.to(readText('a.txt'))
   // @ts-expect-error no such option

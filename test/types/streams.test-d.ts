@@ -57,6 +57,8 @@ import { type Equal, expectType, type Flight, type ItemOf, streamOf } from './ex
   // Whatever is truthy is accepted.
   const gates = streamOf<Flight>().filter((flight) => flight.gate)
   expectType<Equal<typeof gates, Stream<Flight>>>()
+  // @ts-expect-error a promise is always truthy
+  streamOf<Flight>().filter(async (flight) => flight.delay > 0)
   // @ts-expect-error a guard for something that no event is
   events.filter((event): event is string => typeof event === 'string')
 }
@@ -108,6 +110,8 @@ import { type Equal, expectType, type Flight, type ItemOf, streamOf } from './ex
   const flights = streamOf<Flight>()
   const both = flights.union(streamOf<Flight>(), streamOf<Flight>())
   expectType<Equal<typeof both, Stream<Flight>>>()
+  // Records with more than is asked for are of the type too.
+  flights.union(streamOf<Flight & { airline: string }>())
   // @ts-expect-error another type
   flights.union(streamOf<string>())
   // @ts-expect-error one of them is of another type
