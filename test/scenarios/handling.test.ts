@@ -140,6 +140,31 @@ await broken.run({ quiet: true }).catch((error) => console.log(error.code, error
   })
 })
 
+describe('a process that is killed between the end of its job and its own', () => {
+  test('comes to the same end when it is started again, and after that the job starts afresh', async () => {
+    const file = join(folder, 'late-kill.ts')
+    writeFileSync(
+      file,
+      `import { existsSync, writeFileSync } from 'node:fs'
+import { items, job, writeJsonLines } from ${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)}
+const folder = ${JSON.stringify(folder)}
+const late = job('late-kill', { stateDirectory: folder })
+late.from(items([1, 2, 3])).to(writeJsonLines(folder + '/out'))
+const result = await late.run({ quiet: true }).catch((error) => ({ code: error.code }))
+if (!existsSync(folder + '/killed')) {
+  writeFileSync(folder + '/killed', '')
+  process.kill(process.pid, 'SIGKILL')
+}
+console.log(JSON.stringify(result))
+`,
+    )
+    expect(await runJob(file, [], {})).toMatchObject({ signal: 'SIGKILL', stdout: '' })
+    const again = await runJob(file, [], {})
+    expect(JSON.parse(again.stdout)).toMatchObject({ status: 'finished', recordsIn: 3, recordsOut: 3 })
+    expect(JSON.parse((await runJob(file, [], {})).stdout)).toEqual({ code: 'OUTPUT_OF_ANOTHER_RUN' })
+  })
+})
+
 describe('endless splits', () => {
   test('are all read, also by fewer subtasks than before', async () => {
     const seen: number[] = []
