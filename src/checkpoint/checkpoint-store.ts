@@ -11,6 +11,7 @@ import type { Manifest, StoredChunk } from './manifest.ts'
 import { decodeManifest, encodeManifest, unreadable } from './manifest.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 import { isAlive, thisProcess } from './process-identity.ts'
+import { checkStoreFile } from './store-file.ts'
 
 /*
  * The only file that touches LMDB. One environment for each job, three tables:
@@ -69,6 +70,7 @@ export class CheckpointStore {
     const directory = join(stateDirectory, job)
     return guarded(`cannot open the state in ${directory}`, () => {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
+      checkStoreFile(join(directory, 'checkpoints.mdb'))
       const options = {
         path: join(directory, 'checkpoints.mdb'),
         noSubdir: true,
@@ -137,12 +139,12 @@ export class CheckpointStore {
 
   /** Ids of all complete checkpoints, oldest first. */
   retained(): readonly number[] {
-    return [...this.#checkpoints.getKeys()]
+    return this.#read(() => [...this.#checkpoints.getKeys()])
   }
 
   /** @throws SluiceError `CHECKPOINT_UNREADABLE` */
   manifest(checkpoint: number): Manifest {
-    const bytes = this.#checkpoints.get(checkpoint)
+    const bytes = this.#read(() => this.#checkpoints.get(checkpoint))
     if (bytes === undefined) throw unreadable(checkpoint, 'it has no manifest')
     return decodeManifest(bytes, checkpoint)
   }
@@ -154,7 +156,7 @@ export class CheckpointStore {
 
   /** A chunk, proved whole. @throws SluiceError `CHECKPOINT_UNREADABLE` */
   readChunk(checkpoint: number, chunk: StoredChunk): Uint8Array<ArrayBuffer> {
-    const stored = this.#chunks.get([checkpoint, chunk.sequence])
+    const stored = this.#read(() => this.#chunks.get([checkpoint, chunk.sequence]))
     if (stored === undefined) throw unreadable(checkpoint, `its chunk ${chunk.sequence} is missing`)
     if (stored.byteLength !== chunk.length || crc32(stored) !== chunk.crc32)
       throw unreadable(checkpoint, `its chunk ${chunk.sequence} is corrupt`)
@@ -231,7 +233,9 @@ export class CheckpointStore {
   sweep(): void {
     const named = new Set(this.retained())
     const leftovers = new Set<number>()
-    for (const [checkpoint] of this.#chunks.getKeys()) if (!named.has(checkpoint)) leftovers.add(checkpoint)
+    this.#read(() => {
+      for (const [checkpoint] of this.#chunks.getKeys()) if (!named.has(checkpoint)) leftovers.add(checkpoint)
+    })
     for (const checkpoint of leftovers) this.#removeChunks(checkpoint)
   }
 
@@ -254,7 +258,7 @@ export class CheckpointStore {
         end: [checkpoint + 1, 0] as [number, number],
         limit: REMOVE_AT_ONCE,
       }
-      const keys = [...this.#chunks.getKeys(range)]
+      const keys = this.#read(() => [...this.#chunks.getKeys(range)])
       if (keys.length === 0) return
       this.#write('cannot remove old chunks', () => {
         for (const key of keys) this.#chunks.removeSync(key)
@@ -293,12 +297,16 @@ export class CheckpointStore {
   }
 
   #get<V>(name: string): V | undefined {
-    const bytes = this.#meta.get(name)
+    const bytes = this.#read(() => this.#meta.get(name))
     return bytes === undefined ? undefined : (decodeValue(bytes) as V)
   }
 
   #put(name: string, value: unknown): void {
     this.#meta.putSync(name, asBuffer(encodeValue(value)))
+  }
+
+  #read<R>(action: () => R): R {
+    return guarded(`cannot read the state in ${this.directory}`, action)
   }
 
   #write<R>(what: string, action: () => R): R {

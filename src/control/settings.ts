@@ -22,6 +22,8 @@ export interface JobOptions {
   readonly stateDirectory?: string
   /** Default: exponential, from 1 s to 1 m, at most 10 attempts. */
   readonly restart?: RestartOptions
+  /** What becomes of a record that cannot be read. */
+  readonly onBadRecord?: 'fail'
 }
 
 export interface CheckpointOptions {
@@ -37,6 +39,20 @@ export interface CheckpointOptions {
   /** Completed checkpoints that are kept. Default: 1. */
   readonly retain?: number
 }
+
+/** Every option there is, so that a misspelt one is not passed over in silence where no compiler looks. */
+const JOB_OPTIONS = [
+  'parallelism',
+  'maxParallelism',
+  'workers',
+  'guarantee',
+  'checkpoint',
+  'stateDirectory',
+  'restart',
+  'onBadRecord',
+]
+const RUN_OPTIONS = [...JOB_OPTIONS, 'module', 'fresh', 'overwrite', 'quiet', 'json']
+const CHECKPOINT_OPTIONS = ['every', 'mode', 'timeout', 'minPause', 'tolerableFailures', 'retain']
 
 /** Options of one run, on top of the job's. */
 export interface RunOptions extends JobOptions {
@@ -70,8 +86,12 @@ const CPUS = availableParallelism()
 
 /** @throws SluiceError `INVALID_OPTION`, `INVALID_DURATION` */
 export function resolveSettings(job: JobOptions, run: RunOptions, flags: RunOptions): JobSettings {
+  onlyKnown(job, 'the job', JOB_OPTIONS)
+  onlyKnown(run, 'run()', RUN_OPTIONS)
   const options = { ...job, ...run, ...flags }
   const checkpoint = { ...job.checkpoint, ...run.checkpoint, ...flags.checkpoint }
+  onlyKnown(checkpoint, 'checkpoint', CHECKPOINT_OPTIONS)
+  oneOf(options.onBadRecord ?? 'fail', 'onBadRecord', ['fail'])
   const maxParallelism = whole(options.maxParallelism ?? 128, 'maxParallelism', 1, 32_768)
   const parallelism = whole(options.parallelism ?? Math.min(CPUS, maxParallelism), 'parallelism', 1, maxParallelism)
   const restart = options.restart ?? { strategy: 'exponential' }
@@ -108,6 +128,14 @@ function interval(every: Duration | 'off'): number {
 function whole(value: number, what: string, minimum: number, maximum: number): number {
   if (Number.isInteger(value) && value >= minimum && value <= maximum) return value
   throw new SluiceError('INVALID_OPTION', `${what} must be a whole number from ${minimum} to ${maximum}, not ${messageOf(value)}`)
+}
+
+function onlyKnown(options: object, where: string, known: readonly string[]): void {
+  const unknown = Object.keys(options).find((name) => !known.includes(name))
+  if (unknown === undefined) return
+  throw new SluiceError('INVALID_OPTION', `${where} has no option ${JSON.stringify(unknown)}`, {
+    hint: `there are: ${known.join(', ')}`,
+  })
 }
 
 function oneOf(value: string, what: string, allowed: readonly string[]): void {

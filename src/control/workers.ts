@@ -52,6 +52,12 @@ export function startThreads(count: number, reference: ModuleReference, listener
   })
   const ports: MessagePort[] = []
   let ending = false
+  // A thread that dies when its task is over already, or while the pool is being ended, is told here and nowhere else. Unheard it would be
+  // an uncaught exception of the whole process.
+  pool.on('error', (error: unknown) => {
+    if (!ending)
+      listener.onLost(-1, new SluiceError('WORKER_LOST', `a worker thread is gone: ${messageOf(error)}`, { cause: error }))
+  })
   const argv = [fileURLToPath(reference.module), ...process.argv.slice(2)]
   const tasks = Array.from({ length: count }, async (_, worker) => {
     const { port1, port2 } = new MessageChannel()

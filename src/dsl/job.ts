@@ -16,7 +16,7 @@ export class Job {
   readonly #builder: GraphBuilder
 
   constructor(name: string, options: JobOptions) {
-    if (!/^[A-Za-z0-9_-]{1,128}$/.test(name)) {
+    if (typeof name !== 'string' || !/^[A-Za-z0-9_-]{1,128}$/.test(name)) {
       throw new SluiceError('INVALID_JOB_NAME', `${JSON.stringify(name)} is not a name for a job`, {
         hint: "use letters, digits, '-' and '_': the name is that of the job's state folder",
       })

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -60,6 +60,13 @@ describe('a job goes on from its newest checkpoint', () => {
     expect(await run('throw-always', '--parallelism', '3')).toMatchObject({ code: 'OPERATOR_FAILED' })
     expect(await run('none', '--parallelism', '1')).toMatchObject({ status: 'finished', recordsIn: 20_000, recordsOut: 20_000 })
     expect(outputIds()).toEqual(ALL)
+  })
+
+  test('or fails with a code when its threads die of errors outside of any record', async () => {
+    for (let round = 0; round < 3; round++) {
+      expect(await run('throw-later', '--parallelism', '3', '--workers', '3')).toMatchObject({ code: 'WORKER_LOST' })
+    }
+    expect(await run('none')).toMatchObject({ status: 'finished', recordsIn: 20_000, recordsOut: 20_000 })
   })
 
   test('after Ctrl-C, which takes one more checkpoint', async () => {
@@ -139,6 +146,16 @@ describe('a job is refused or fails with a code', () => {
     writeFileSync(join(folder, 'go-on'), '')
     await first.ended
     expect(outputIds()).toEqual(ALL)
+  })
+
+  test.each([
+    ['cut off', (path: string) => truncateSync(path, Math.floor(statSync(path).size / 2))],
+    ['cut off in its first pages', (path: string) => truncateSync(path, 5_000)],
+    ['overwritten', (path: string) => writeFileSync(path, Buffer.alloc(100_000, 'noise'))],
+  ])('a state file that is %s', async (_, damage) => {
+    await run('throw-always')
+    damage(join(folder, 'state/troubled/checkpoints.mdb'))
+    expect(await run('none')).toMatchObject({ code: 'CHECKPOINT_UNREADABLE' })
   })
 
   test('an unreadable checkpoint, by its number', async () => {
