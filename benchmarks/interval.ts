@@ -8,7 +8,7 @@ import type { KeyedCountOutcome } from './jobs/keyed-count.ts'
 import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
 import { UsageError } from './support/benchmark.ts'
 import type { Environment } from './support/environment.ts'
-import { describeEnvironment, environmentLine, machineUsage } from './support/environment.ts'
+import { describeEnvironment, environmentLine, machineUsage, revision } from './support/environment.ts'
 import { intervalChart } from './support/interval-chart.ts'
 import type { Spread } from './support/statistics.ts'
 import { fitLine, spreadOf } from './support/statistics.ts'
@@ -27,6 +27,8 @@ import { percent, perSecond, renderTable } from './support/table.ts'
 export interface IntervalResult {
   readonly benchmark: 'interval'
   readonly environment: Environment
+  /** The engine's revision after the last run: another one than `environment.revision` when it was edited meanwhile. */
+  readonly revisionAtEnd: string
   readonly parameters: IntervalParameters
   readonly settings: readonly SettingResult[]
   /** T(i) / T(off) = 1 + a / i + b over the medians. */
@@ -293,10 +295,19 @@ function summarise(environment: Environment, parameters: IntervalParameters, all
     intervalSeconds === null ? [] : [{ x: 1 / intervalSeconds, y: seconds.median / secondsOff - 1 }],
   )
   const { slope, intercept } = fitLine(points)
-  return { benchmark: 'interval', environment, parameters, settings, fit: { aSeconds: slope, b: intercept }, runs: all }
+  return {
+    benchmark: 'interval',
+    environment,
+    revisionAtEnd: revision(),
+    parameters,
+    settings,
+    fit: { aSeconds: slope, b: intercept },
+    runs: all,
+  }
 }
 
-function report({ settings, fit, runs }: IntervalResult): string {
+function report({ environment, revisionAtEnd, settings, fit, runs }: IntervalResult): string {
+  const edited = revisionAtEnd === environment.revision ? '' : `the engine was edited meanwhile: ${revisionAtEnd} at the end\n`
   const rows = settings.map((setting) => [
     setting.every,
     `${perSecond(setting.recordsPerSecond.median)}/s`,
@@ -312,7 +323,7 @@ function report({ settings, fit, runs }: IntervalResult): string {
   const header = ['every', 'records', 'min - max', 'of off', 'by round', 'cpu s/M', 'checkpoints', 'median took', 'each cost']
   return (
     `${renderTable(header, rows)}\nT(i) / T(off) = 1 + a / i + b:  a = ${(1000 * fit.aSeconds).toFixed(1)} ms a checkpoint, ` +
-    `b = ${percent(fit.b)}\nthe output of all ${runs.length} runs was verified; of those that count, other programs disturbed ${disturbed}\n`
+    `b = ${percent(fit.b)}\nthe output of all ${runs.length} runs was verified; of those that count, other programs disturbed ${disturbed}\n${edited}`
   )
 }
 

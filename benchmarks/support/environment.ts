@@ -55,7 +55,8 @@ export function machineUsage(before: MachineUsage = { busySeconds: 0, idleSecond
   return { busySeconds: busyMs / 1000 - before.busySeconds, idleSeconds: idleMs / 1000 - before.idleSeconds }
 }
 
-function revision(): string {
+/** See `Environment`; asked again at the end, it tells whether the engine was edited while it was measured. */
+export function revision(): string {
   const head = git('rev-parse', '--short', 'HEAD')
   if (head === undefined) return 'unknown'
   return git('status', '--porcelain', '--', ':/src', ':/operators') === '' ? head : `${head}+changes`

@@ -1,6 +1,7 @@
 import type { BatchCodec } from './batch-codec.ts'
 import type { Element } from './element.ts'
 import type { RingReader, RingWriter } from './ring.ts'
+import { BUDGET_DEFAULT } from './ring.ts'
 
 /**
  * The sending end of a channel between two subtasks. `write` always takes the element, because a record's results cannot be given back
@@ -8,8 +9,10 @@ import type { RingReader, RingWriter } from './ring.ts'
  */
 export interface ChannelWriter {
   write(element: Element): void
-  /** True while something waits for room in the channel. */
+  /** True while something waits for room in the channel, or while more records are on their way than the reader wants. */
   readonly full: boolean
+  /** Records that a batch should hold at most: less than usual for a slow reader. */
+  readonly batchRecords: number
   /** Passes on what waits. True when nothing is left. */
   flush(): boolean
 }
@@ -19,20 +22,39 @@ export interface ChannelReader {
   /** The next element; `undefined` when none has come. */
   poll(): Element | undefined
   readonly readable: boolean
+  /**
+   * Records that should be on their way in this channel at most. A slow reader asks for few, because barriers wait behind them: what is on
+   * its way is bounded by time and not only by bytes.
+   */
+  setBudget(records: number): void
 }
+
+/** Records in a full batch. Large enough that a frame's fixed cost disappears, small enough that it stays in the processor's cache. */
+export const BATCH_RECORDS = 512
 
 const LOCAL_CAPACITY = 8
 
 /** A channel between two subtasks of one worker: elements pass by reference. */
 export class LocalChannel implements ChannelReader, ChannelWriter {
   readonly #elements: Element[] = []
+  #records = 0
+  #budget = BUDGET_DEFAULT
 
   write(element: Element): void {
     this.#elements.push(element)
+    if (element.kind === 'records') this.#records += element.values.length
   }
 
   get full(): boolean {
-    return this.#elements.length >= LOCAL_CAPACITY
+    return this.#elements.length >= LOCAL_CAPACITY || this.#records >= this.#budget
+  }
+
+  get batchRecords(): number {
+    return batchWithin(this.#budget)
+  }
+
+  setBudget(records: number): void {
+    this.#budget = records
   }
 
   flush(): boolean {
@@ -40,12 +62,19 @@ export class LocalChannel implements ChannelReader, ChannelWriter {
   }
 
   poll(): Element | undefined {
-    return this.#elements.shift()
+    const element = this.#elements.shift()
+    if (element?.kind === 'records') this.#records -= element.values.length
+    return element
   }
 
   get readable(): boolean {
     return this.#elements.length > 0
   }
+}
+
+/** Two batches within the budget, so that one is on its way while the other is handled. */
+function batchWithin(budget: number): number {
+  return Math.max(1, Math.min(BATCH_RECORDS, budget >>> 1))
 }
 
 /** Sends to another thread: encodes at once, so that the records may be forgotten, and keeps the bytes that found no room. */
@@ -55,6 +84,8 @@ export class RemoteWriter implements ChannelWriter {
   readonly #wakeReader: () => void
   readonly #waiting: Uint8Array[] = []
   #writtenOfFirst = 0
+  /** Records written so far; wraps at 2^32, as the reader's count does. */
+  #sent = 0
 
   constructor(ring: RingWriter, codec: BatchCodec, wakeReader: () => void) {
     this.#ring = ring
@@ -64,6 +95,7 @@ export class RemoteWriter implements ChannelWriter {
 
   write(element: Element): void {
     const bytes = this.#codec.encode(element)
+    if (element.kind === 'records') this.#sent = (this.#sent + element.values.length) >>> 0
     if (this.#waiting.length > 0) {
       this.#waiting.push(bytes.slice())
       return
@@ -78,7 +110,11 @@ export class RemoteWriter implements ChannelWriter {
   }
 
   get full(): boolean {
-    return this.#waiting.length > 0
+    return this.#waiting.length > 0 || (this.#sent - this.#ring.taken) >>> 0 >= this.#ring.budget
+  }
+
+  get batchRecords(): number {
+    return batchWithin(this.#ring.budget)
   }
 
   flush(): boolean {
@@ -93,7 +129,7 @@ export class RemoteWriter implements ChannelWriter {
       this.#writtenOfFirst = 0
     }
     if (progressed) this.#wakeReader()
-    return this.#waiting.length === 0
+    return !this.full
   }
 }
 
@@ -112,8 +148,14 @@ export class RemoteReader implements ChannelReader {
   poll(): Element | undefined {
     if (!this.#ring.readable) return undefined
     const bytes = this.#ring.read()
+    const element = bytes === undefined ? undefined : this.#codec.decode(bytes)
+    if (element?.kind === 'records') this.#ring.countTaken(element.values.length)
     this.#wakeWriter()
-    return bytes === undefined ? undefined : this.#codec.decode(bytes)
+    return element
+  }
+
+  setBudget(records: number): void {
+    this.#ring.budget = records
   }
 
   get readable(): boolean {

@@ -5,6 +5,8 @@ import { assert } from '../core/assert.ts'
  *
  *   cells   HEAD  bytes the reader has taken     (written by the reader only)
  *           TAIL  bytes the writer has published (written by the writer only)
+ *           BUDGET records that should be on their way at most (written by the reader only)
+ *           TAKEN records the reader has taken (written by the reader only)
  *   data    frames, each: length (4 bytes, its top bit says that the frame goes on in the next one), then the bytes, padded to 4
  *
  * What always holds:
@@ -16,6 +18,8 @@ import { assert } from '../core/assert.ts'
  */
 const HEAD = 0
 const TAIL = 1
+const BUDGET = 2
+const TAKEN = 3
 const CELLS_BYTES = 64
 const LENGTH_BYTES = 4
 const SKIP = 0x7fffffff
@@ -23,10 +27,15 @@ const MORE = 0x80000000
 
 export const RING_BYTES_DEFAULT: number = 1 << 18
 
+/** Before the reader knows how fast it is. */
+export const BUDGET_DEFAULT = 1024
+
 /** The memory of a ring; `capacity` must be a power of two of at least 64 bytes. */
 export function createRing(capacity: number = RING_BYTES_DEFAULT): SharedArrayBuffer {
   assert(capacity >= 64 && (capacity & (capacity - 1)) === 0, `a ring of ${capacity} bytes is not a power of two`)
-  return new SharedArrayBuffer(CELLS_BYTES + capacity)
+  const shared = new SharedArrayBuffer(CELLS_BYTES + capacity)
+  new Uint32Array(shared)[BUDGET] = BUDGET_DEFAULT
+  return shared
 }
 
 class Ring {
@@ -37,13 +46,23 @@ class Ring {
 
   constructor(shared: SharedArrayBuffer) {
     this.capacity = shared.byteLength - CELLS_BYTES
-    this.cells = new Uint32Array(shared, 0, 2)
+    this.cells = new Uint32Array(shared, 0, 4)
     this.data = new Uint8Array(shared, CELLS_BYTES)
     this.lengths = new Uint32Array(shared, CELLS_BYTES)
   }
 }
 
 export class RingWriter extends Ring {
+  /** Records that the reader wants on their way at most. */
+  get budget(): number {
+    return Atomics.load(this.cells, BUDGET)
+  }
+
+  /** Records that the reader has taken; wraps at 2^32. */
+  get taken(): number {
+    return Atomics.load(this.cells, TAKEN)
+  }
+
   /** Largest part of a message in one frame. A quarter, so that a part plus a skipped rest always fits in an empty ring. */
   readonly #partMax = this.capacity / 4 - LENGTH_BYTES
 
@@ -84,6 +103,15 @@ export class RingWriter extends Ring {
 export class RingReader extends Ring {
   #message = new Uint8Array(1 << 16)
   #length = 0
+
+  set budget(records: number) {
+    Atomics.store(this.cells, BUDGET, records)
+  }
+
+  /** Records have left the ring for good. */
+  countTaken(records: number): void {
+    Atomics.store(this.cells, TAKEN, (this.cells[TAKEN]! + records) >>> 0)
+  }
 
   /** Whether a frame waits. */
   get readable(): boolean {

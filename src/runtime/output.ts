@@ -1,11 +1,9 @@
 import { hashKey, murmur, subtaskOfGroup } from '../core/key-groups.ts'
 import type { Receiver, RecordCell } from '../core/operator.ts'
 import type { ChannelWriter } from '../protocol/channel.ts'
+import { BATCH_RECORDS } from '../protocol/channel.ts'
 import type { Element, RecordBatch } from '../protocol/element.ts'
 import { recordBatch } from '../protocol/element.ts'
-
-/** Records in a full batch. Large enough that a frame's fixed cost disappears, small enough that it stays in the processor's cache. */
-export const BATCH_RECORDS = 512
 
 /** One flag for all outputs of a task: checked after every record, so it must cost one load. */
 export interface Backpressure {
@@ -18,6 +16,7 @@ export class OutputChannel {
   readonly #backpressure: Backpressure
   readonly #failure: (error: unknown) => Error
   #batch: RecordBatch = recordBatch()
+  #batchRecords = BATCH_RECORDS
   /** Records sent so far. */
   records = 0
 
@@ -32,7 +31,7 @@ export class OutputChannel {
     const batch = this.#batch
     batch.values.push(value)
     batch.timestamps.push(timestamp)
-    if (batch.values.length >= BATCH_RECORDS) this.sendBatch()
+    if (batch.values.length >= this.#batchRecords) this.sendBatch()
   }
 
   /** Sends what the open batch holds. True when it held anything. */
@@ -41,6 +40,7 @@ export class OutputChannel {
     if (batch.values.length === 0) return false
     this.#batch = recordBatch()
     this.records += batch.values.length
+    this.#batchRecords = this.#writer.batchRecords
     this.#write(batch)
     return true
   }

@@ -7,6 +7,7 @@ import { NO_TIMESTAMP, WATERMARK_END } from '../core/time.ts'
 import type { TaskPlan } from '../graph/execution-plan.ts'
 import { subtaskName } from '../graph/execution-plan.ts'
 import type { ChannelReader } from '../protocol/channel.ts'
+import { BATCH_RECORDS } from '../protocol/channel.ts'
 import type { SubtaskCounters } from '../protocol/counters.ts'
 import type { Element, RecordBatch } from '../protocol/element.ts'
 import type { OperatorSnapshot, SubtaskSnapshot } from '../protocol/messages.ts'
@@ -14,7 +15,7 @@ import { InputGate } from './input-gate.ts'
 import type { OperatorChain, PreparedSink } from './operator-chain.ts'
 import { closeAll } from './operator-chain.ts'
 import type { Backpressure, OutputChannel } from './output.ts'
-import { BATCH_RECORDS } from './output.ts'
+import { Pace } from './pace.ts'
 import type { SplitReading } from './split-reading.ts'
 import type { MergedTime } from './watermark-merger.ts'
 import { WatermarkMerger } from './watermark-merger.ts'
@@ -75,6 +76,7 @@ export class Task {
   readonly #aligner: BarrierAligner
   readonly #merger: WatermarkMerger
   readonly #gate: InputGate
+  readonly #pace = new Pace()
   #state: TaskState = 'running'
   #batch: { readonly values: readonly unknown[]; readonly timestamps: readonly number[] | undefined } | undefined
   #batchIndex = 0
@@ -173,6 +175,7 @@ export class Task {
   publishCounters(busyMs: number): void {
     const { counters, chain } = this.#parts
     counters.set('busyMs', busyMs)
+    counters.set('blockedMs', this.#pace.blockedMs)
     counters.set('recordsIn', this.#parts.reading === undefined ? this.#recordsIn : this.#recordsRead)
     const sent = this.#parts.outputs.reduce((sum, output) => sum + output.records, 0)
     counters.set('recordsOut', chain.recordsWritten + sent)
@@ -230,18 +233,27 @@ export class Task {
     const { backpressure, chain } = this.#parts
     const { cell, head } = chain
     let index = this.#batchIndex
+    this.#pace.begin()
     while (index < values.length && !backpressure.full) {
       cell.timestamp = timestamps === undefined ? NO_TIMESTAMP : timestamps[index]!
       head.onRecord(values[index])
       index++
     }
+    this.#pace.end(index - this.#batchIndex)
     this.#batchIndex = index
     if (index < values.length) return true
     this.#batch = undefined
     this.#chain.onBatchEnd()
     this.#parts.reading?.handedOn()
+    if (this.#pace.changed) this.#askForLess()
     this.#catchUp()
     return true
+  }
+
+  /** What waits in front of a slow task holds barriers up: its channels are asked for as much as it handles in a moment. */
+  #askForLess(): void {
+    const budget = this.#pace.recordsInAMoment(this.#parts.inputs.length)
+    for (const input of this.#parts.inputs) input.reader.setBudget(budget)
   }
 
   /** Fires what watermarks have made due. */
@@ -265,8 +277,10 @@ export class Task {
   }
 
   #flushFull(): boolean {
+    this.#pace.block()
     for (const output of this.#parts.outputs) if (!output.flush()) return false
     this.#parts.backpressure.full = false
+    this.#pace.unblock()
     return true
   }
 
@@ -282,7 +296,7 @@ export class Task {
     const now = this.#parts.clock.now()
     if (now < this.#retrySourceAt && this.#retrySourceAt !== Number.POSITIVE_INFINITY) return false
     this.#retrySourceAt = Number.POSITIVE_INFINITY
-    const read = reading.next(BATCH_RECORDS)
+    const read = reading.next(Math.min(BATCH_RECORDS, this.#pace.recordsInAMoment(1)))
     switch (read.type) {
       case 'records':
         this.#recordsRead += read.records.length
