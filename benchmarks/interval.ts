@@ -97,6 +97,8 @@ type Every = (typeof SETTINGS)[number]['every']
 
 const PARALLELISM = 2
 const JOB_FILE = join(import.meta.dirname, 'jobs', 'keyed-count.ts')
+/** What is measured: the sources, whatever a build has left behind. */
+const ENGINE = 'src/index.ts'
 const SECONDS_OF_A_RUN = 13
 const PILOT_RECORDS = 6_000_000
 const OTHERS_SHARE_MAX = 0.05
@@ -243,6 +245,8 @@ async function runJob(records: number, keys: number, every: Every): Promise<JobR
     ])
     if (code !== 0) throw new Error(`the job ended with exit code ${code}:\n${stderr.join('\n')}`)
     const outcome = JSON.parse(stdout.at(-1) ?? 'null') as KeyedCountOutcome
+    if (outcome.engine !== ENGINE)
+      throw new Error(`the job ran ${outcome.engine}, not ${ENGINE}: its figures would be those of another engine`)
     if (!outcome.verified) throw new Error(`the job's output is wrong (checkpoints ${every}): ${JSON.stringify(outcome)}`)
     const usage = machineUsage(usageBefore)
     const othersShare = Math.max(0, usage.busySeconds - outcome.cpuSeconds) / (usage.busySeconds + usage.idleSeconds)

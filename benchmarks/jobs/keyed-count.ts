@@ -1,3 +1,5 @@
+import { join, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Sink } from 'sluice'
 import { generate, job } from 'sluice'
@@ -13,6 +15,8 @@ import { generate, job } from 'sluice'
 
 /** What one run says about itself. */
 export interface KeyedCountOutcome {
+  /** The file that the engine was loaded from, seen from the repository: a build of another day must not pass for the sources. */
+  readonly engine: string
   readonly records: number
   /** From the first record that a sink was given to the moment at which the last ones were committed. */
   readonly seconds: number
@@ -118,7 +122,9 @@ const seen = all.reduce((total, part) => total + part.records, 0)
 const sum = all.reduce((total, part) => total + part.sum, 0)
 const perKey = records / keyCount
 const expectedSum = (keyCount * perKey * (perKey + 1)) / 2
+const root = join(import.meta.dirname, '..', '..')
 const outcome: KeyedCountOutcome = {
+  engine: relative(root, fileURLToPath(import.meta.resolve('sluice'))).replaceAll(sep, '/'),
   records: seen,
   seconds: (lastCommitMs - Math.min(...all.map((part) => part.firstAtMs))) / 1000,
   wallSeconds,

@@ -67,7 +67,7 @@ describe('interval', () => {
     expect(result.runs).toHaveLength(4)
     for (const run of result.runs) {
       // Each of 1000 keys has the counts 1 to 200.
-      expect(run).toMatchObject({ records: 200_000, sum: 20_100_000, verified: true, discarded: false })
+      expect(run).toMatchObject({ records: 200_000, sum: 20_100_000, verified: true, discarded: false, engine: 'src/index.ts' })
       expect(run.checkpointMs).toHaveLength(run.checkpoints)
       expect(run.seconds).toBeGreaterThan(0)
     }
