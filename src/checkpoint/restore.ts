@@ -60,14 +60,35 @@ function restoreOperator(
   const sources = own === undefined ? former : [own]
   const groups = groupsOfSubtask(subtask, task.parallelism, maxParallelism)
   const chunks = operator.keyed ? former.flatMap((share) => share.operator.chunks) : []
+  const watermark = minimum(sources.map((share) => share.operator.watermark))
   return {
-    watermark: minimum(sources.map((share) => share.operator.watermark)),
+    watermark,
+    rescaled: own === undefined && former.length > 0,
+    watermarkFloors: operator.keyed ? floorsOf(former, groups, watermark, maxParallelism) : [],
     // A count belongs to the job, not to a place: when the places have changed, the first one carries the sum.
     records: own !== undefined ? own.operator.records : subtask === 0 ? sum(former.map((share) => share.operator.records)) : 0,
     states: sources.flatMap((share) => (share.operator.state === undefined ? [] : [share.operator.state])),
     splits: dealSplits(former, task.parallelism, subtask),
     chunks: chunks.filter((chunk) => chunk.firstGroup <= groups.last && chunk.lastGroup >= groups.first).map(readChunk),
   }
+}
+
+/** The key groups of this subtask whose former owner was ahead of the others. */
+function floorsOf(
+  former: readonly FormerSubtask[],
+  own: { readonly first: number; readonly last: number },
+  watermark: number,
+  maxParallelism: number,
+): OperatorRestore['watermarkFloors'] {
+  return former
+    .flatMap((share) => [
+      {
+        ...groupsOfSubtask(share.subtask.subtask, share.subtask.parallelism, maxParallelism),
+        watermark: share.operator.watermark,
+      },
+      ...(share.operator.watermarkFloors ?? []),
+    ])
+    .filter((floor) => floor.watermark > watermark && floor.first <= own.last && floor.last >= own.first)
 }
 
 /** The former subtask that this one continues, when their number has not changed. */

@@ -4,6 +4,7 @@ export type Key = string | number | bigint | boolean | Date | readonly Key[]
 /** One key's value in a table. */
 export interface KeyedEntry<V> {
   readonly key: unknown
+  readonly group: number
   readonly value: V
 }
 
@@ -15,8 +16,16 @@ export interface KeyedContext {
   table<V>(name: string): KeyedTable<V>
   /** One value for each window and key. */
   panes<V>(name: string): PaneTable<V>
-  /** Event-time and processing-time timers of this operator. */
-  timers(): KeyedTimers
+  /** Event-time and processing-time timers; those of different names know nothing of each other. Default: the name `''`. */
+  timers(name?: string): KeyedTimers
+  /**
+   * The watermark that the current key's group had seen when it was last stored, when that is ahead of the operator's own: after a change
+   * of parallelism subtasks that stood at different watermarks are merged, and what had happened to a group must not happen again.
+   * `-Infinity` otherwise.
+   */
+  readonly watermarkFloor: number
+  /** The same for any group. */
+  watermarkFloorOf(group: number): number
 }
 
 /** A value for each key; every call speaks of the current key. */
@@ -59,4 +68,11 @@ export interface KeyedTimers {
   fireProcessingTime(nowMs: number, fire: (time: number) => void, proceed: () => boolean): boolean
   /** The earliest processing-time timer, `Infinity` when there is none. */
   nextProcessingTime(): number
+}
+
+/** Key groups from `first` to `last` have seen this watermark, which is ahead of that of their operator. */
+export interface WatermarkFloor {
+  readonly first: number
+  readonly last: number
+  readonly watermark: number
 }

@@ -15,6 +15,8 @@ export interface Receiver<T = unknown> {
  * allocates to pass it on. Who changes it for its receivers puts the old value back before returning.
  */
 export interface RecordCell {
+  /** The split of the task's source that the record was read from, by its place in the enumeration; -1 behind an exchange. */
+  split: number
   /** Event time in milliseconds since 1970, `NaN` when the record has none. */
   timestamp: number
 }
@@ -33,6 +35,8 @@ export interface OperatorContext {
   side(tag: string): Receiver
   /** State and timers by key; only behind `keyBy`. */
   readonly keyed: KeyedContext | undefined
+  /** Whether the records that come in have timestamps. */
+  readonly timed: boolean
   /** The operator's current watermark: no record at or before it is still expected. */
   readonly watermark: number
   /** For operators that make watermarks: sends one to everything downstream. Smaller or equal ones are ignored. */
@@ -44,6 +48,10 @@ export interface OperatorContext {
    * its hook; the task calls again when there is room.
    */
   readonly hasRoom: boolean
+  /** Asks the task for no more records; it gives the next when `full` of the operator is false. */
+  hold(): void
+  /** Asks for a step soon. For operators that wait for promises; may be called at any time. */
+  wake(): void
   /** Counts a record that came too late. */
   late(): void
   /** Wraps what a user's function threw, with the operator's id and subtask. A `SluiceError` keeps its code. */
@@ -60,8 +68,18 @@ export interface OperatorContext {
  * two of them, never inside one: a record is atomic.
  */
 export interface Operator<In = unknown> extends Receiver<In> {
+  /** Takes the records of the second input, in operators that have two. */
+  onSecond?(value: unknown): void
   /** True when the operator makes its own watermarks: those of its inputs are then not passed on, except the last one. */
   readonly makesWatermarks?: boolean
+  /** True when the operator passes watermarks on by itself, also the last one, because results that must come first are still under way. */
+  readonly delaysWatermarks?: boolean
+  /** Results are under way that must be out before the task may end. Barriers do pass meanwhile. */
+  readonly pending?: boolean
+  /** After `hold`: true as long as the operator can take no more records. */
+  readonly full?: boolean
+  /** Emits results that have come in meanwhile from outside, while there is room. Called at each step. True when it emitted any. */
+  deliver?(): boolean
   open?(): void
   onBatchEnd?(): void
   /** Fires what is due. False: the outputs are full, call again with the same watermark. Passed downstream only after true. */
@@ -72,7 +90,15 @@ export interface Operator<In = unknown> extends Receiver<In> {
   onProcessingTime?(nowMs: number): boolean
   /** The part of the operator's state that does not belong to a key, as plain data; `undefined` for none. */
   snapshot?(): unknown
-  /** What `snapshot` returned: one value when the parallelism is as before, else the values of all former subtasks. */
-  restore?(states: readonly unknown[]): void
+  /**
+   * What `snapshot` returned: one value when the parallelism is as before, else (`rescaled`) the values of all former subtasks, given to
+   * each of the new ones, which take their share (see `dealt`).
+   */
+  restore?(states: readonly unknown[], rescaled: boolean): void
   close?(): void
+}
+
+/** A subtask's share of what all former subtasks held together, dealt in turn. Everything when the parallelism is as before. */
+export function dealt<T>(items: readonly T[], context: Pick<OperatorContext, 'subtask' | 'parallelism'>, rescaled: boolean): T[] {
+  return rescaled ? items.filter((_, index) => index % context.parallelism === context.subtask) : [...items]
 }

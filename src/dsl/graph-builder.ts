@@ -2,13 +2,22 @@ import { SluiceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { Sink } from '../core/sink.ts'
 import type { Source } from '../core/source.ts'
-import type { GraphInput, GraphNode, NodeBody, PartitioningKind, StreamGraph } from '../graph/stream-graph.ts'
+import type { GraphInput, GraphNode, InputSide, NodeBody, PartitioningKind, StreamGraph } from '../graph/stream-graph.ts'
 import { MAIN_OUTPUT } from '../graph/stream-graph.ts'
 
 /** An output of a node, as a stream handle holds it. */
 export interface OutputReference {
   readonly node: number
   readonly output: string
+  /** How its readers are to get the records, when the stream says so itself. */
+  readonly partitioning?: 'rebalance' | 'broadcast'
+}
+
+/** One side of an operator: what it reads, and by which key. */
+export interface DraftInput {
+  readonly outputs: readonly OutputReference[]
+  readonly side?: InputSide
+  readonly keyOf?: ((value: unknown) => unknown) | undefined
 }
 
 /** What a verb says about the node it adds. */
@@ -16,8 +25,8 @@ export interface NodeDraft {
   readonly kind: string
   readonly body: NodeBody
   readonly settings?: Json
-  readonly keyOf?: (value: unknown) => unknown
   readonly assignsTimestamps?: boolean
+  readonly dropsTimestamps?: boolean
   readonly needsTimestamps?: boolean
 }
 
@@ -32,17 +41,16 @@ export class GraphBuilder {
 
   addSource(source: Source<unknown>): OutputReference {
     const settings = asJson(source.settings)
-    return this.add({ kind: kebab(source.kind), body: { type: 'source', source }, settings }, [], 'forward')
+    return this.add({ kind: kebab(source.kind), body: { type: 'source', source }, settings }, [])
   }
 
   addSink(sink: Sink<unknown>, inputs: readonly OutputReference[]): void {
-    this.add({ kind: kebab(sink.kind), body: { type: 'sink', sink }, settings: asJson(sink.settings) }, inputs, 'forward')
+    this.add({ kind: kebab(sink.kind), body: { type: 'sink', sink }, settings: asJson(sink.settings) }, [{ outputs: inputs }])
   }
 
-  add(draft: NodeDraft, inputs: readonly OutputReference[], partitioning: PartitioningKind): OutputReference {
+  add(draft: NodeDraft, inputs: readonly DraftInput[]): OutputReference {
     const index = this.#nodes.length
-    const graphInputs = inputs.map(({ node, output }): GraphInput => ({ node, output, partitioning }))
-    this.#nodes.push({ ...draft, settings: draft.settings ?? null, index, inputs: graphInputs })
+    this.#nodes.push({ ...draft, settings: draft.settings ?? null, index, inputs: inputs.flatMap(graphInputs) })
     return { node: index, output: MAIN_OUTPUT }
   }
 
@@ -65,6 +73,24 @@ export class GraphBuilder {
   graph(): StreamGraph {
     return { job: this.#job, nodes: [...this.#nodes] }
   }
+}
+
+function graphInputs({ outputs, side, keyOf }: DraftInput): readonly GraphInput[] {
+  return outputs.map((reference) => ({
+    node: reference.node,
+    output: reference.output,
+    partitioning: partitioningOf(reference, keyOf !== undefined),
+    ...(side === undefined ? {} : { side }),
+    ...(keyOf === undefined ? {} : { keyOf }),
+  }))
+}
+
+function partitioningOf({ partitioning }: OutputReference, keyed: boolean): PartitioningKind {
+  if (!keyed) return partitioning ?? 'forward'
+  if (partitioning !== 'broadcast') return 'hash'
+  throw new SluiceError('INVALID_OPTION', 'keyBy sends each record to one subtask, broadcast to all of them', {
+    hint: 'leave one of them out; rules that every subtask needs beside keyed records are joined with keyed.connect(rules.broadcast())',
+  })
 }
 
 /** `readJsonLines` -> `read-json-lines`. */

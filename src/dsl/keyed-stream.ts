@@ -8,7 +8,7 @@ import type { OutputType, SideOutputs } from '../../operators/process.ts'
 import type { WindowAssigner } from '../../operators/windows/assigners.ts'
 import type { Key } from '../core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../core/operator.ts'
-import type { GraphBuilder, NodeDraft, OutputReference } from './graph-builder.ts'
+import type { DraftInput, GraphBuilder, NodeDraft, OutputReference } from './graph-builder.ts'
 import type { SideStreams } from './stream.ts'
 import { Stream, withSides } from './stream.ts'
 import type { WindowOptions } from './windowed-stream.ts'
@@ -74,7 +74,7 @@ export class KeyedStream<K, T> {
   >(options: KeyedProcessOptions<K, T, Returned, Fired, Out, Side, S>): Stream<Returned | Fired | Out> & SideStreams<Side> {
     const states = Object.entries(options.state ?? {}).map(([name, declaration]) => ({ name, kind: declaration.kind }))
     const draft = this.#draft('process', keyedProcessOperator(options), { settings: { states } })
-    return withSides(this.#builder, this.#builder.add(draft, this.#outputs, 'hash'), options.side)
+    return withSides(this.#builder, this.#builder.add(draft, [this.#input]), options.side)
   }
 
   /** The records of a key in windows of event time. */
@@ -84,12 +84,16 @@ export class KeyedStream<K, T> {
 
   #add<R>(kind: string, create: (context: OperatorContext) => Operator<T>): Stream<R> {
     return new Stream<R>(this.#builder, [
-      this.#builder.add(this.#draft(kind, create as (context: OperatorContext) => Operator), this.#outputs, 'hash'),
+      this.#builder.add(this.#draft(kind, create as (context: OperatorContext) => Operator), [this.#input]),
     ])
   }
 
   #draft(kind: string, create: (context: OperatorContext) => Operator, more: Partial<NodeDraft> = {}): NodeDraft {
-    return { kind, body: { type: 'operator', create }, keyOf: this.#keyOf as (value: unknown) => unknown, ...more }
+    return { kind, body: { type: 'operator', create }, ...more }
+  }
+
+  get #input(): DraftInput {
+    return { outputs: this.#outputs, keyOf: this.#keyOf as (value: unknown) => unknown }
   }
 }
 

@@ -92,11 +92,9 @@ export class Stream<T> {
     options: ProcessOptions<T, Returned, Out, Side>,
   ): Stream<Returned | Out> & SideStreams<Side> {
     const builder = this.#builder
-    const reference = builder.add(
-      { kind: 'process', body: { type: 'operator', create: processOperator(options) } },
-      this.#outputs,
-      'forward',
-    )
+    const reference = builder.add({ kind: 'process', body: { type: 'operator', create: processOperator(options) } }, [
+      { outputs: this.#outputs },
+    ])
     return withSides(builder, reference, options.side)
   }
 
@@ -131,7 +129,7 @@ export class Stream<T> {
       body: { type: 'operator', create: create as (context: OperatorContext) => Operator },
       ...more,
     }
-    return new Stream<R>(this.#builder, [this.#builder.add(draft, this.#outputs, 'forward')])
+    return new Stream<R>(this.#builder, [this.#builder.add(draft, [{ outputs: this.#outputs }])])
   }
 }
 

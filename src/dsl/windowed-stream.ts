@@ -108,11 +108,9 @@ export class WindowedStream<K, T> {
         kind,
         body: { type: 'operator', create: (context) => new WindowOperator(context, assigner, latenessMs, fn) },
         settings: { window: { ...assigner }, allowedLatenessMs: latenessMs },
-        keyOf: this.#keyOf,
         needsTimestamps: true,
       },
-      this.#outputs,
-      'hash',
+      [{ outputs: this.#outputs, keyOf: this.#keyOf }],
     )
     const late = new Stream<T>(this.#builder, [{ node: reference.node, output: LATE_OUTPUT }])
     return Object.assign(new Stream<R>(this.#builder, [reference]), { late })

@@ -1,6 +1,6 @@
 import type { Json } from '../core/json.ts'
-import type { GraphInput, GraphNode, PartitioningKind, StreamGraph } from './stream-graph.ts'
-import { describeGraph, fingerprintOf, MAIN_OUTPUT, nodeIds } from './stream-graph.ts'
+import type { GraphInput, GraphNode, InputSide, PartitioningKind, StreamGraph } from './stream-graph.ts'
+import { describeGraph, fingerprintOf, isAside, MAIN_OUTPUT, nodeIds, timedNodes } from './stream-graph.ts'
 
 /**
  * What runs where: one JSON value without a function in it. Worker threads find the code of operator `node` in the graph that they built
@@ -34,6 +34,8 @@ export interface OperatorPlan {
   readonly node: number
   readonly type: 'source' | 'operator' | 'sink'
   readonly keyed: boolean
+  /** Whether its input records have timestamps. */
+  readonly timed: boolean
   readonly settings: Json
   /** The operator and output that calls this one; `null` for the first operator of a task. */
   readonly chainedTo: { readonly operator: string; readonly output: string } | null
@@ -47,6 +49,11 @@ export interface EdgePlan {
   readonly output: string
   readonly toTask: string
   readonly partitioning: PartitioningKind
+  /** Place among the inputs of the reading node. */
+  readonly input: number
+  readonly side: InputSide
+  /** Its records have no timestamps while those of other inputs do: it takes no part in the reader's watermark. */
+  readonly timeless: boolean
 }
 
 /** What the job's options decide about the plan. */
@@ -60,6 +67,7 @@ export interface PlanOptions {
 /** Turns a graph into a plan: fuses what needs no exchange, and names the exchanges that remain. */
 export function planExecution(graph: StreamGraph, options: PlanOptions): ExecutionPlan {
   const ids = nodeIds(graph)
+  const timed = timedNodes(graph)
   const parallelismOf = (node: GraphNode): number => node.parallelism ?? options.parallelism
   const taskOf: string[] = []
   const tasks = new Map<string, { id: string; parallelism: number; operators: OperatorPlan[] }>()
@@ -76,14 +84,18 @@ export function planExecution(graph: StreamGraph, options: PlanOptions): Executi
       kind: node.kind,
       node: node.index,
       type: node.body.type,
-      keyed: node.keyOf !== undefined,
+      keyed: node.inputs.some((input) => input.keyOf !== undefined),
+      timed: node.inputs.length > 0 && node.inputs.every((input) => timed[input.node] || isAside(input)),
       settings: node.settings,
       chainedTo: chained ? { operator: ids[chained.node]!, output: chained.output } : null,
     })
     if (chained) continue
-    for (const { node: from, output, partitioning } of inputs) {
-      edges.push({ index: edges.length, fromTask: taskOf[from]!, fromOperator: ids[from]!, output, toTask: id, partitioning })
-    }
+    const anyTimed = inputs.some((input) => timed[input.node])
+    inputs.forEach(({ node: from, output, partitioning, side = 'first' }, input) => {
+      const timeless = anyTimed && !timed[from] && inputs.some((other) => other.side !== inputs[0]!.side)
+      const [fromTask, fromOperator] = [taskOf[from]!, ids[from]!]
+      edges.push({ index: edges.length, fromTask, fromOperator, output, toTask: id, partitioning, input, side, timeless })
+    })
   }
   return {
     job: graph.job,

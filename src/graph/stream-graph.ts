@@ -18,7 +18,14 @@ export interface GraphInput {
   /** Name of its output. */
   readonly output: string
   readonly partitioning: PartitioningKind
+  /** Which side of an operator with two inputs this one feeds. Default: the first. */
+  readonly side?: InputSide
+  /** How the key of a record is found that comes in here; only behind `keyBy`. */
+  readonly keyOf?: (value: unknown) => unknown
 }
+
+/** An operator has one input, fed by any number of streams of one type, or two. */
+export type InputSide = 'first' | 'second'
 
 /** What a node does, as code. It never leaves the thread: each thread builds the graph anew and finds it by the node's place. */
 export type NodeBody =
@@ -34,10 +41,10 @@ export interface GraphNode {
   readonly inputs: readonly GraphInput[]
   readonly body: NodeBody
   readonly settings: Json
-  /** How the key of an input record is found; only behind `keyBy`. */
-  readonly keyOf?: (value: unknown) => unknown
   /** Gives its output timestamps and watermarks. */
   readonly assignsTimestamps?: boolean
+  /** Its results belong to no instant, such as those of a window that never ends. */
+  readonly dropsTimestamps?: boolean
   /** Does not work without them. */
   readonly needsTimestamps?: boolean
   name?: string
@@ -55,7 +62,15 @@ export interface NodeDescription {
   readonly id: string
   readonly kind: string
   readonly settings: Json
-  readonly inputs: readonly { readonly from: string; readonly output: string; readonly partitioning: PartitioningKind }[]
+  readonly inputs: readonly InputDescription[]
+}
+
+export interface InputDescription {
+  readonly from: string
+  readonly output: string
+  readonly partitioning: PartitioningKind
+  /** Absent for the first. */
+  readonly side?: InputSide
 }
 
 /** The ids of all nodes: `named(...)`, or the kind and its number among its like. @throws `DUPLICATE_OPERATOR_ID` */
@@ -84,7 +99,12 @@ export function describeGraph(graph: StreamGraph): readonly NodeDescription[] {
     id: ids[node.index]!,
     kind: node.kind,
     settings: node.settings,
-    inputs: node.inputs.map(({ node: from, output, partitioning }) => ({ from: ids[from]!, output, partitioning })),
+    inputs: node.inputs.map(({ node: from, output, partitioning, side }) => ({
+      from: ids[from]!,
+      output,
+      partitioning,
+      ...(side === 'second' ? { side } : {}),
+    })),
   }))
 }
 
@@ -120,15 +140,32 @@ export function validateGraph(graph: StreamGraph): void {
     throw new SluiceError('EMPTY_JOB', `the job '${graph.job}' reads nothing`, { hint: 'begin with .from(source)' })
   }
   const ids = nodeIds(graph)
-  const timed: boolean[] = []
+  const timed = timedNodes(graph)
   for (const node of graph.nodes) {
-    timed[node.index] =
-      node.assignsTimestamps === true || (node.inputs.length > 0 && node.inputs.every((input) => timed[input.node]))
-    if (node.needsTimestamps && !timed[node.index]) {
+    if (node.needsTimestamps && !node.inputs.every((input) => timed[input.node])) {
       throw new SluiceError('NO_TIMESTAMPS', `'${ids[node.index]}' works on event time, but its records have no timestamps`, {
         operator: ids[node.index]!,
         hint: 'call .withTimestamps((record) => milliseconds, { maxOutOfOrderness }) before it',
       })
     }
   }
+}
+
+/**
+ * For each node, whether its results have timestamps. What is broadcast beside the records of an operator need not have any: rules and
+ * settings hold at all times.
+ */
+export function timedNodes(graph: StreamGraph): readonly boolean[] {
+  const timed: boolean[] = []
+  for (const node of graph.nodes) {
+    const counted = node.inputs.filter((input) => !isAside(input))
+    const inherits = counted.length > 0 && counted.every((input) => timed[input.node])
+    timed[node.index] = node.assignsTimestamps === true || (inherits && node.dropsTimestamps !== true)
+  }
+  return timed
+}
+
+/** Whether an input is broadcast beside the records that an operator works on. */
+export function isAside(input: GraphInput): boolean {
+  return input.side === 'second' && input.partitioning === 'broadcast'
 }

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads'
 import type { WireError } from '../core/errors.ts'
+import type { WatermarkFloor } from '../core/keyed-state.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import type { SnapshotChunk } from '../state/snapshot-chunk.ts'
 
@@ -67,6 +68,8 @@ export interface SubtaskSnapshot {
 export interface OperatorSnapshot {
   readonly operator: string
   readonly watermark: number
+  /** Key groups that are still ahead of the watermark, since a change of parallelism. */
+  readonly watermarkFloors?: readonly WatermarkFloor[]
   /** Records that the operator took in, over the whole run; of sources, records that it read. */
   readonly records: number
   /** What `Operator.snapshot` returned. */
@@ -97,6 +100,10 @@ export interface SubtaskRestore {
 
 export interface OperatorRestore {
   readonly watermark: number
+  /** True when the number of subtasks has changed: `states` are then those of all former ones. */
+  readonly rescaled: boolean
+  /** Key groups that had seen a later watermark than the one given above. */
+  readonly watermarkFloors: readonly WatermarkFloor[]
   readonly records: number
   readonly states: readonly Uint8Array<ArrayBuffer>[]
   readonly splits: readonly SplitState[]

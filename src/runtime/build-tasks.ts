@@ -149,6 +149,7 @@ class TaskBuilder {
       attempt: this.#attempt,
       backpressure: this.#backpressure,
       late: () => counters.set('late', ++late),
+      wake: () => this.#reports.wake(),
     }
     return new OperatorChain(environment, (operator, cell) => this.#exchanges(operator, subtask, cell), restore.operators)
   }
@@ -176,7 +177,7 @@ class TaskBuilder {
         return new ForwardExchange(channels, cell)
       case 'hash': {
         const reader = taskPlan(plan, edge.toTask).operators[0]!
-        const { keyOf } = this.#graph.nodes[reader.node]!
+        const { keyOf } = this.#graph.nodes[reader.node]!.inputs[edge.input]!
         assert(keyOf !== undefined, `a hash exchange to '${reader.id}', which has no key`)
         const failure = (error: unknown): SluiceError => locateError(error, { operator: reader.id, subtask })
         return new HashExchange(channels, cell, { keyOf, failure }, plan.maxParallelism)
@@ -191,12 +192,16 @@ class TaskBuilder {
   #inputs(task: TaskPlan, subtask: number, restore: SubtaskRestore): ConstructorParameters<typeof Task>[0]['inputs'] {
     const { plan } = this.#deployment
     const edges = plan.edges.filter((edge) => edge.toTask === task.id)
-    const channels = edges.flatMap((edge) => channelsOfEdge(plan, edge).filter((channel) => channel.to === subtask))
-    return channels.map((channel) => ({
-      channel: channel.id,
-      reader: this.#channels.reader(channel),
-      watermark: restore.channelWatermarks[channel.id] ?? WATERMARK_NONE,
-    }))
+    return edges.flatMap((edge) => {
+      const channels = channelsOfEdge(plan, edge).filter((channel) => channel.to === subtask)
+      return channels.map((channel) => ({
+        channel: channel.id,
+        reader: this.#channels.reader(channel),
+        watermark: restore.channelWatermarks[channel.id] ?? WATERMARK_NONE,
+        side: edge.side,
+        timeless: edge.timeless,
+      }))
+    })
   }
 
   #buildReading(task: TaskPlan, subtask: number, restore: SubtaskRestore): SplitReading | undefined {

@@ -7,7 +7,7 @@ import type { Clock } from '../core/time.ts'
 import { NO_TIMESTAMP, WATERMARK_NONE } from '../core/time.ts'
 import { decodeValue, encodeValue } from '../core/value-codec.ts'
 import type { OperatorPlan, TaskPlan } from '../graph/execution-plan.ts'
-import type { GraphNode } from '../graph/stream-graph.ts'
+import type { GraphNode, InputSide } from '../graph/stream-graph.ts'
 import type { OperatorRestore, OperatorSnapshot } from '../protocol/messages.ts'
 import { KeyedBackend } from '../state/keyed-backend.ts'
 import type { Backpressure, Exchange } from './output.ts'
@@ -26,6 +26,8 @@ export interface ChainEnvironment {
   readonly backpressure: Backpressure
   /** Counts a record that came too late. */
   readonly late: () => void
+  /** Asks for a step soon. */
+  readonly wake: () => void
 }
 
 /** The exchanges that read an operator, by the name of its output. */
@@ -40,11 +42,15 @@ export type ExchangesOf = (
  */
 export class OperatorChain {
   /** The timestamp of the record on its way. */
-  readonly cell: RecordCell = { timestamp: NO_TIMESTAMP }
+  readonly cell: RecordCell = { timestamp: NO_TIMESTAMP, split: -1 }
   /** Takes the task's input; for a source task, what the source reads. */
   readonly head: Receiver
+  /** Takes the second input of a task whose first operator has two. */
+  readonly second: Receiver | undefined
   readonly #links: readonly ChainLink[]
   readonly #timed: readonly ChainLink[]
+  /** Operators with results that come in from outside. */
+  readonly #delivering: readonly ChainLink[]
 
   constructor(environment: ChainEnvironment, exchangesOf: ExchangesOf, restores: Readonly<Record<string, OperatorRestore>>) {
     const links = new Map<string, ChainLink>()
@@ -56,7 +62,9 @@ export class OperatorChain {
     }
     this.#links = [...links.values()].toReversed()
     this.head = this.#links[0]!.receiver
+    this.second = this.#links[0]!.second
     this.#timed = this.#links.filter((link) => link.operator.nextProcessingTime !== undefined)
+    this.#delivering = this.#links.filter((link) => link.operator.deliver !== undefined)
   }
 
   open(): void {
@@ -83,16 +91,40 @@ export class OperatorChain {
     return true
   }
 
-  /** The next instant at which an operator wants to act by the clock. */
-  nextProcessingTime(): number {
+  /** Results are under way that must be out before the task may end. */
+  get pending(): boolean {
+    for (const link of this.#delivering) if (link.operator.pending) return true
+    return false
+  }
+
+  /** An operator can take no more records just now. */
+  get full(): boolean {
+    for (const link of this.#delivering) if (link.operator.full) return true
+    return false
+  }
+
+  /** Lets operators emit results that have come in from outside. True when any did. */
+  deliver(): boolean {
+    let delivered = false
+    for (const link of this.#delivering) delivered = link.operator.deliver!() || delivered
+    return delivered
+  }
+
+  /** The next instant at which an operator wants to act by the clock; `ending`: after the end of the input only pending results count. */
+  nextProcessingTime(ending: boolean): number {
     let next = Number.POSITIVE_INFINITY
-    for (const link of this.#timed) next = Math.min(next, link.operator.nextProcessingTime!())
+    for (const link of this.#timed) {
+      if (!ending || link.operator.pending) next = Math.min(next, link.operator.nextProcessingTime!())
+    }
     return next
   }
 
   /** Fires what is due by the clock. False: an output is full, call again. */
-  onProcessingTime(nowMs: number): boolean {
-    for (const link of this.#timed) if (link.operator.onProcessingTime?.(nowMs) === false) return false
+  onProcessingTime(nowMs: number, ending: boolean): boolean {
+    for (const link of this.#timed) {
+      if (ending && !link.operator.pending) continue
+      if (link.operator.onProcessingTime?.(nowMs) === false) return false
+    }
     return true
   }
 
@@ -132,6 +164,7 @@ class ChainLink implements OperatorContext {
   readonly plan: OperatorPlan
   readonly operator: Operator
   readonly receiver: Receiver
+  readonly second: Receiver | undefined
   readonly writer: SinkWriter<unknown> | undefined
   readonly cell: RecordCell
   readonly output: Receiver
@@ -139,6 +172,7 @@ class ChainLink implements OperatorContext {
   readonly parallelism: number
   readonly clock: Clock
   readonly keyed: KeyedBackend | undefined
+  readonly timed: boolean
   watermark: number
   records: number
   readonly #environment: ChainEnvironment
@@ -173,6 +207,7 @@ class ChainLink implements OperatorContext {
     this.#pendingWatermark = this.watermark
     this.#emittedWatermark = WATERMARK_NONE
     this.records = restore?.records ?? 0
+    this.timed = plan.timed
     const node = environment.nodes[plan.node]!
     if (plan.keyed) {
       this.keyed = new KeyedBackend(
@@ -184,8 +219,19 @@ class ChainLink implements OperatorContext {
     this.operator = made.operator
     this.writer = made.writer
     for (const chunk of restore?.chunks ?? []) this.keyed?.restore(chunk)
-    if (restore !== undefined && restore.states.length > 0) this.operator.restore?.(restore.states.map(decodeValue))
-    this.receiver = this.keyed && node.keyOf ? new KeyingReceiver(this.keyed, node.keyOf, this.operator, this) : this.operator
+    for (const { first, last, watermark } of restore?.watermarkFloors ?? []) this.keyed?.setWatermarkFloor(first, last, watermark)
+    if (restore !== undefined && restore.states.length > 0) {
+      this.operator.restore?.(restore.states.map(decodeValue), restore.rescaled)
+    }
+    this.receiver = this.#keying(node, 'first', this.operator)
+    const { operator } = this
+    this.second = operator.onSecond && this.#keying(node, 'second', { onRecord: (value) => operator.onSecond!(value) })
+  }
+
+  /** The receiver of one side; behind `keyBy` it sets the key first. */
+  #keying(node: GraphNode, side: InputSide, receiver: Receiver): Receiver {
+    const input = node.inputs.find((each) => (each.side ?? 'first') === side)
+    return this.keyed && input?.keyOf ? new KeyingReceiver(this.keyed, input.keyOf, receiver, this) : receiver
   }
 
   #make(node: GraphNode): { operator: Operator; writer: SinkWriter<unknown> | undefined } {
@@ -246,7 +292,15 @@ class ChainLink implements OperatorContext {
   }
 
   get outputWatermark(): number {
-    return this.operator.makesWatermarks ? this.#emittedWatermark : this.watermark
+    return this.operator.makesWatermarks || this.operator.delaysWatermarks ? this.#emittedWatermark : this.watermark
+  }
+
+  hold(): void {
+    this.#environment.backpressure.full = true
+  }
+
+  wake(): void {
+    this.#environment.wake()
   }
 
   late(): void {
@@ -271,7 +325,7 @@ class ChainLink implements OperatorContext {
   }
 
   get #behind(): boolean {
-    return this.#firing || this.#pendingWatermark > this.watermark
+    return this.#firing || this.#pendingWatermark > this.watermark || this.operator.pending === true
   }
 
   advance(): boolean {
@@ -280,15 +334,22 @@ class ChainLink implements OperatorContext {
       this.watermark = this.#pendingWatermark
       this.#firing = true
     }
-    if (!this.#firing) return true
-    if (this.operator.onWatermark?.(this.watermark) === false) return false
-    this.#firing = false
-    if (!this.operator.makesWatermarks || this.watermark === Number.POSITIVE_INFINITY) this.emitWatermark(this.watermark)
-    if (this.#pendingIdle) {
+    if (this.#firing) {
+      if (this.operator.onWatermark?.(this.watermark) === false) return false
+      this.#firing = false
+      this.keyed?.onWatermark(this.watermark)
+      if (this.#passesWatermark) this.emitWatermark(this.watermark)
+    }
+    if (this.#pendingIdle && this.operator.pending !== true) {
       this.#pendingIdle = false
       this.emitIdle(true)
     }
     return true
+  }
+
+  get #passesWatermark(): boolean {
+    if (this.operator.delaysWatermarks) return false
+    return !this.operator.makesWatermarks || this.watermark === Number.POSITIVE_INFINITY
   }
 
   async prepareCommit(checkpoint: number, writer: SinkWriter<unknown>): Promise<PreparedSink> {
@@ -304,9 +365,11 @@ class ChainLink implements OperatorContext {
 
   snapshot(): OperatorSnapshot {
     const state = this.operator.snapshot?.()
+    const watermarkFloors = this.keyed?.watermarkFloors() ?? []
     return {
       operator: this.operatorId,
       watermark: this.watermark,
+      ...(watermarkFloors.length === 0 ? {} : { watermarkFloors }),
       records: this.records,
       ...(state === undefined ? {} : { state: encodeValue(state) }),
       chunks: this.#snapshotKeyed(),
@@ -363,13 +426,13 @@ class WriteTo implements Operator {
 class KeyingReceiver implements Receiver {
   readonly #keyed: KeyedBackend
   readonly #keyOf: (value: unknown) => unknown
-  readonly #operator: Operator
+  readonly #receiver: Receiver
   readonly #context: OperatorContext
 
-  constructor(keyed: KeyedBackend, keyOf: (value: unknown) => unknown, operator: Operator, context: OperatorContext) {
+  constructor(keyed: KeyedBackend, keyOf: (value: unknown) => unknown, receiver: Receiver, context: OperatorContext) {
     this.#keyed = keyed
     this.#keyOf = keyOf
-    this.#operator = operator
+    this.#receiver = receiver
     this.#context = context
   }
 
@@ -379,7 +442,7 @@ class KeyingReceiver implements Receiver {
     } catch (error) {
       throw this.#context.failure(error)
     }
-    this.#operator.onRecord(value)
+    this.#receiver.onRecord(value)
   }
 }
 

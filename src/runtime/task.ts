@@ -2,10 +2,12 @@ import { BarrierAligner } from '../checkpoint/barrier-aligner.ts'
 import { unreachable } from '../core/assert.ts'
 import type { SluiceError } from '../core/errors.ts'
 import { locateError } from '../core/errors.ts'
+import type { Receiver } from '../core/operator.ts'
 import type { Clock } from '../core/time.ts'
 import { NO_TIMESTAMP, WATERMARK_END } from '../core/time.ts'
 import type { TaskPlan } from '../graph/execution-plan.ts'
 import { subtaskName } from '../graph/execution-plan.ts'
+import type { InputSide } from '../graph/stream-graph.ts'
 import type { ChannelReader } from '../protocol/channel.ts'
 import { BATCH_RECORDS } from '../protocol/channel.ts'
 import type { SubtaskCounters } from '../protocol/counters.ts'
@@ -57,6 +59,9 @@ export interface TaskInput {
   readonly channel: string
   readonly reader: ChannelReader
   readonly watermark: number
+  readonly side: InputSide
+  /** Takes no part in the task's watermark. */
+  readonly timeless: boolean
 }
 
 /**
@@ -79,6 +84,7 @@ export class Task {
   readonly #pace = new Pace()
   #state: TaskState = 'running'
   #batch: { readonly values: readonly unknown[]; readonly timestamps: readonly number[] | undefined } | undefined
+  #receiver: Receiver
   #batchIndex = 0
   #recordsIn = 0
   #recordsRead: number
@@ -92,11 +98,13 @@ export class Task {
     this.name = subtaskName(parts.plan.id, parts.subtask)
     this.#parts = parts
     this.#chain = parts.chain
+    this.#receiver = parts.chain.head
     this.#recordsRead = parts.recordsRead
     this.#settledTrigger = parts.lastCheckpoint
     this.#aligner = new BarrierAligner(parts.inputs.length, parts.lastCheckpoint)
     this.#merger = new WatermarkMerger(
-      parts.inputs.map((input) => input.watermark),
+      // A channel at the end of time holds nobody back.
+      parts.inputs.map((input) => (input.timeless ? WATERMARK_END : input.watermark)),
       parts.watermark,
     )
     this.#gate = new InputGate(
@@ -118,10 +126,11 @@ export class Task {
     if (this.#state === 'closed') return false
     if (this.#parts.backpressure.full && !this.#flushFull()) return false
     if (!this.#caughtUp) return this.#catchUp()
+    if (this.#chain.deliver()) return this.#catchUp()
     // A timer that is due does not take the turn of the input, or one that is always due would stop it for ever.
     if (this.#timerDue && !this.#fireProcessingTime()) return true
     if (this.#batch !== undefined) return this.#handleBatch()
-    if (this.#state === 'draining') return this.#end()
+    if (this.#state === 'draining' && !this.#chain.pending) return this.#end()
     const worked = this.#parts.reading === undefined ? this.#stepInput() : this.#stepSource(this.#parts.reading)
     // Whoever runs dry sends what it has: full batches under load, no delay without it.
     return worked || this.flush()
@@ -137,15 +146,15 @@ export class Task {
   /** Whether a step would find something to do; asked a last time before the worker sleeps. */
   get ready(): boolean {
     if (this.#state === 'closed') return false
-    if (this.#parts.backpressure.full) return this.#parts.outputs.every((output) => output.flush())
-    if (!this.#caughtUp || this.#batch !== undefined || this.#state === 'draining') return true
+    if (this.#parts.backpressure.full) return !this.#chain.full && this.#parts.outputs.every((output) => output.flush())
+    if (!this.#caughtUp || this.#batch !== undefined) return true
+    if (this.#state === 'draining' && !this.#chain.pending) return true
     return this.#parts.reading === undefined ? this.#gate.readable : this.#triggered > this.#settledTrigger
   }
 
   /** When a step should be tried again though nobody rings: a timer is due, or a source had nothing. */
   nextWakeup(): number {
-    const timer = this.#state !== 'running' ? Number.POSITIVE_INFINITY : this.#chain.nextProcessingTime()
-    return Math.min(this.#retrySourceAt, timer)
+    return Math.min(this.#retrySourceAt, this.#nextTimer)
   }
 
   #retrySourceAt = Number.POSITIVE_INFINITY
@@ -194,7 +203,7 @@ export class Task {
   #handleElement(element: Element, channel: number): void {
     switch (element.kind) {
       case 'records':
-        this.#begin(element)
+        this.#begin(element, this.#parts.inputs[channel]!.side)
         this.#handleBatch()
         return
       case 'watermark':
@@ -221,7 +230,8 @@ export class Task {
     this.#catchUp()
   }
 
-  #begin(batch: RecordBatch): void {
+  #begin(batch: RecordBatch, side: InputSide): void {
+    this.#receiver = side === 'second' ? this.#chain.second! : this.#chain.head
     this.#batch = batch
     this.#batchIndex = 0
     this.#recordsIn += batch.values.length
@@ -231,12 +241,13 @@ export class Task {
   #handleBatch(): boolean {
     const { values, timestamps } = this.#batch!
     const { backpressure, chain } = this.#parts
-    const { cell, head } = chain
+    const { cell } = chain
+    const receiver = this.#receiver
     let index = this.#batchIndex
     this.#pace.begin()
     while (index < values.length && !backpressure.full) {
       cell.timestamp = timestamps === undefined ? NO_TIMESTAMP : timestamps[index]!
-      head.onRecord(values[index])
+      receiver.onRecord(values[index])
       index++
     }
     this.#pace.end(index - this.#batchIndex)
@@ -266,12 +277,17 @@ export class Task {
 
   /** After the end of the input nothing may follow it: timers by the clock that are still set then do not fire. */
   get #timerDue(): boolean {
-    return this.#state === 'running' && this.#chain.nextProcessingTime() <= this.#parts.clock.now()
+    return this.#nextTimer <= this.#parts.clock.now()
+  }
+
+  get #nextTimer(): number {
+    if (this.#state === 'ended' || this.#state === 'closed') return Number.POSITIVE_INFINITY
+    return this.#chain.nextProcessingTime(this.#state === 'draining')
   }
 
   /** True when the task may go on. */
   #fireProcessingTime(): boolean {
-    this.#chain.onProcessingTime(this.#parts.clock.now())
+    this.#chain.onProcessingTime(this.#parts.clock.now(), this.#state === 'draining')
     this.#catchUp()
     return this.#caughtUp && !this.#parts.backpressure.full
   }
@@ -280,8 +296,19 @@ export class Task {
     this.#pace.block()
     for (const output of this.#parts.outputs) if (!output.flush()) return false
     this.#parts.backpressure.full = false
+    // The outputs have room, but an operator that asked for a pause may still wait for the world outside.
+    if (this.#chain.full && !this.#deliverMore()) return false
     this.#pace.unblock()
     return true
+  }
+
+  /** Emits what has come in and fails or tries again what took too long. False: the operator can still take nothing. */
+  #deliverMore(): boolean {
+    this.#chain.onProcessingTime(this.#parts.clock.now(), true)
+    this.#chain.deliver()
+    this.#catchUp()
+    if (this.#chain.full) this.#parts.backpressure.full = true
+    return !this.#parts.backpressure.full
   }
 
   // Sources
@@ -292,7 +319,7 @@ export class Task {
       this.#takeSnapshot(this.#triggered)
       return true
     }
-    if (this.#state === 'ended') return false
+    if (this.#state !== 'running') return false
     const now = this.#parts.clock.now()
     if (now < this.#retrySourceAt && this.#retrySourceAt !== Number.POSITIVE_INFINITY) return false
     this.#retrySourceAt = Number.POSITIVE_INFINITY

@@ -1,7 +1,8 @@
 import { assert } from '../core/assert.ts'
 import { SluiceError } from '../core/errors.ts'
 import { canonicalKey, keyGroupOf } from '../core/key-groups.ts'
-import type { KeyedContext, KeyedTable, KeyedTimers, PaneTable } from '../core/keyed-state.ts'
+import type { KeyedContext, KeyedTable, KeyedTimers, PaneTable, WatermarkFloor } from '../core/keyed-state.ts'
+import { WATERMARK_NONE } from '../core/time.ts'
 import { GroupedTable } from './grouped-table.ts'
 import { WindowPanes } from './pane-table.ts'
 import type { SnapshotChunk, StateSection } from './snapshot-chunk.ts'
@@ -37,8 +38,9 @@ export class KeyedBackend implements KeyedContext {
   readonly #current: CurrentKey = { key: undefined, canonical: undefined, group: -1, sequence: 0 }
   readonly #tables = new Map<string, GroupedTable<unknown>>()
   readonly #panes = new Map<string, WindowPanes<unknown>>()
-  #eventTimers: TimerQueue | undefined
-  #processingTimers: TimerQueue | undefined
+  readonly #timers = new Map<string, TimerQueue>()
+  /** By key group; absent as long as no group is ahead. */
+  #floors: Float64Array | undefined
 
   constructor(groups: { first: number; last: number }, maxParallelism: number) {
     this.#firstGroup = groups.first
@@ -81,9 +83,44 @@ export class KeyedBackend implements KeyedContext {
     return this.#paneTable(name) as WindowPanes<unknown> as PaneTable<V>
   }
 
-  timers(): KeyedTimers {
-    const event = this.#timerQueue('event-timer')
-    const processing = this.#timerQueue('processing-timer')
+  get watermarkFloor(): number {
+    return this.#floors === undefined ? WATERMARK_NONE : this.#floors[this.#current.group]!
+  }
+
+  watermarkFloorOf(group: number): number {
+    return this.#floors === undefined ? WATERMARK_NONE : this.#floors[group]!
+  }
+
+  /** Groups from `first` to `last` had seen this watermark when they were stored. */
+  setWatermarkFloor(first: number, last: number, watermark: number): void {
+    this.#floors ??= new Float64Array(this.#maxParallelism).fill(WATERMARK_NONE)
+    for (let group = first; group <= last; group++) {
+      if (watermark > this.#floors[group]!) this.#floors[group] = watermark
+    }
+  }
+
+  /** The groups of this subtask that are ahead of the operator's watermark. */
+  watermarkFloors(): readonly WatermarkFloor[] {
+    const floors: WatermarkFloor[] = []
+    if (this.#floors === undefined) return floors
+    for (let group = this.#firstGroup; group <= this.#lastGroup; group++) {
+      const watermark = this.#floors[group]!
+      const previous = floors.at(-1)
+      if (watermark === WATERMARK_NONE) continue
+      if (previous?.last === group - 1 && previous.watermark === watermark) floors.splice(-1, 1, { ...previous, last: group })
+      else floors.push({ first: group, last: group, watermark })
+    }
+    return floors
+  }
+
+  /** The watermark of the operator has risen. */
+  onWatermark(watermark: number): void {
+    if (this.#floors?.every((floor) => floor <= watermark)) this.#floors = undefined
+  }
+
+  timers(name = ''): KeyedTimers {
+    const event = this.#timerQueue('event-timer', name)
+    const processing = this.#timerQueue('processing-timer', name)
     const resume = (key: unknown, canonical: unknown, group: number): void => this.#resume(key, canonical, group)
     return {
       setEventTime: (time) => event.set(time),
@@ -108,9 +145,11 @@ export class KeyedBackend implements KeyedContext {
     return panes
   }
 
-  #timerQueue(kind: 'event-timer' | 'processing-timer'): TimerQueue {
-    if (kind === 'event-timer') return (this.#eventTimers ??= new TimerQueue(kind, this.#current))
-    return (this.#processingTimers ??= new TimerQueue(kind, this.#current))
+  #timerQueue(kind: 'event-timer' | 'processing-timer', name: string): TimerQueue {
+    const id = `${kind} ${name}`
+    let queue = this.#timers.get(id)
+    if (queue === undefined) this.#timers.set(id, (queue = new TimerQueue(kind, name, this.#current)))
+    return queue
   }
 
   /** All of the state as chunks, ordered by key group. */
@@ -124,8 +163,7 @@ export class KeyedBackend implements KeyedContext {
   }
 
   #states(): readonly SnapshottedState[] {
-    const timers = [this.#eventTimers, this.#processingTimers].filter((queue) => queue !== undefined)
-    return [...this.#tables.values(), ...this.#panes.values(), ...timers]
+    return [...this.#tables.values(), ...this.#panes.values(), ...this.#timers.values()]
   }
 
   /** Takes those entries of a chunk that belong to this subtask's key groups. */
@@ -143,6 +181,6 @@ export class KeyedBackend implements KeyedContext {
   #stateOf(section: StateSection): SnapshottedState {
     if (section.kind === 'table') return this.#table(section.name)
     if (section.kind === 'pane') return this.#paneTable(section.name)
-    return this.#timerQueue(section.kind)
+    return this.#timerQueue(section.kind, section.name)
   }
 }

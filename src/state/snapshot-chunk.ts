@@ -13,7 +13,7 @@ export interface SnapshotChunk {
 /** Entries of one state and one key group. */
 export interface StateSection {
   readonly kind: 'table' | 'pane' | 'event-timer' | 'processing-timer'
-  /** Name of the state; empty for timers. */
+  /** Name of the state, or of a row of timers. */
   readonly name: string
   readonly group: number
   /** Window of a pane, time of timers, 0 for tables. */

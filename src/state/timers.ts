@@ -12,12 +12,14 @@ type TimersOfTime = Map<number, Map<unknown, unknown>>
  */
 export class TimerQueue implements SnapshottedState {
   readonly #kind: 'event-timer' | 'processing-timer'
+  readonly #name: string
   readonly #current: CurrentKey
   readonly #times = new FlatQueue<number>()
   readonly #byTime = new Map<number, TimersOfTime>()
 
-  constructor(kind: 'event-timer' | 'processing-timer', current: CurrentKey) {
+  constructor(kind: 'event-timer' | 'processing-timer', name: string, current: CurrentKey) {
     this.#kind = kind
+    this.#name = name
     this.#current = current
   }
 
@@ -85,7 +87,7 @@ export class TimerQueue implements SnapshottedState {
       for (const [group, timers] of groups) {
         let sections = byGroup.get(group)
         if (sections === undefined) byGroup.set(group, (sections = []))
-        sections.push({ kind: this.#kind, name: '', group, namespace: time, keys: [...timers.values()], values: [] })
+        sections.push({ kind: this.#kind, name: this.#name, group, namespace: time, keys: [...timers.values()], values: [] })
       }
     }
     return (group) => byGroup.get(group) ?? []

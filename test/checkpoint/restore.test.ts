@@ -65,7 +65,15 @@ describe('dealing a checkpoint', () => {
         expect(Object.keys(restores)).toEqual(names)
         for (const restore of Object.values(restores)) {
           for (const operator of Object.values(restore.operators)) {
-            expect(operator).toEqual({ watermark: Number.NEGATIVE_INFINITY, records: 0, states: [], splits: [], chunks: [] })
+            expect(operator).toEqual({
+              watermark: Number.NEGATIVE_INFINITY,
+              rescaled: false,
+              watermarkFloors: [],
+              records: 0,
+              states: [],
+              splits: [],
+              chunks: [],
+            })
           }
         }
       }),
@@ -181,6 +189,41 @@ describe('dealing a checkpoint', () => {
           }
         }
       }),
+    )
+  })
+
+  test('remembers for each key group what it had seen, through any number of changes', () => {
+    const seen = (subtask: number, restored: OperatorRestore): readonly number[] => {
+      const watermarks = Array.from({ length: MAX_PARALLELISM }, () => restored.watermark)
+      for (const { first, last, watermark } of restored.watermarkFloors) {
+        for (let group = first; group <= last; group++) watermarks[group] = Math.max(watermarks[group]!, watermark)
+      }
+      const parallelism = Number(subtask >> 8)
+      const { first, last } = groupsOfSubtask(subtask & 255, parallelism, MAX_PARALLELISM)
+      return watermarks.slice(first, last + 1)
+    }
+    fc.assert(
+      fc.property(
+        fc.array(parallelism, { minLength: 2, maxLength: 4 }),
+        fc.array(fc.nat(9), { minLength: 9, maxLength: 9 }),
+        (path, times) => {
+          let manifest = manifestOf(planOf(path[0]!), (_, subtask) => ({ watermark: times[subtask]! }))
+          const expected = Array.from({ length: path[0]! }, (_, subtask) => {
+            const { first, last } = groupsOfSubtask(subtask, path[0]!, MAX_PARALLELISM)
+            return Array.from({ length: last - first + 1 }, () => times[subtask]!)
+          }).flat()
+          for (const after of path.slice(1)) {
+            const restores = dealCheckpoint(manifest, planOf(after), noChunk)
+            const shares = Array.from({ length: after }, (_, subtask) => shareOf(restores, 'count-1', subtask))
+            expect(shares.flatMap((share, subtask) => seen((after << 8) | subtask, share))).toEqual(expected)
+            manifest = manifestOf(planOf(after), (operator, subtask) =>
+              operator === 'count-1'
+                ? { watermark: shares[subtask]!.watermark, watermarkFloors: shares[subtask]!.watermarkFloors }
+                : {},
+            )
+          }
+        },
+      ),
     )
   })
 

@@ -32,7 +32,17 @@ describe('a plan', () => {
     const { tasks, edges } = plan([{ kind: 'items' }, { ...COUNT, from: [[0, 'hash']] }, { ...OUT, from: [1] }])
     expect(sketchOf({ tasks, edges } as ExecutionPlan)).toEqual(['items-1 x2', 'count-1 > out x2', 'items-1 -hash-> count-1'])
     expect(edges).toEqual([
-      { index: 0, fromTask: 'items-1', fromOperator: 'items-1', output: 'main', toTask: 'count-1', partitioning: 'hash' },
+      {
+        index: 0,
+        fromTask: 'items-1',
+        fromOperator: 'items-1',
+        output: 'main',
+        toTask: 'count-1',
+        partitioning: 'hash',
+        input: 0,
+        side: 'first',
+        timeless: false,
+      },
     ])
     expect(tasks[1]!.operators.map(({ keyed, type, chainedTo }) => ({ keyed, type, chainedTo }))).toEqual([
       { keyed: true, type: 'operator', chainedTo: null },
@@ -113,7 +123,17 @@ describe('a plan', () => {
   test('an exchange names the operator in the middle of a task that it reads', () => {
     const { edges } = plan([{ kind: 'items' }, { kind: 'map', from: [0] }, { ...COUNT, from: [[1, 'hash', 'side:x']] }])
     expect(edges).toEqual([
-      { index: 0, fromTask: 'items-1', fromOperator: 'map-1', output: 'side:x', toTask: 'count-1', partitioning: 'hash' },
+      {
+        index: 0,
+        fromTask: 'items-1',
+        fromOperator: 'map-1',
+        output: 'side:x',
+        toTask: 'count-1',
+        partitioning: 'hash',
+        input: 0,
+        side: 'first',
+        timeless: false,
+      },
     ])
   })
 

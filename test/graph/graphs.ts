@@ -21,10 +21,10 @@ export function graphOf(sketches: readonly NodeSketch[], job = 'test'): StreamGr
   return { job, nodes: sketches.map(nodeOf) }
 }
 
-function nodeOf({ from = [], body, settings = null, ...rest }: NodeSketch, index: number): GraphNode {
+function nodeOf({ from = [], body, settings = null, keyOf, ...rest }: NodeSketch, index: number): GraphNode {
   const inputs = from.map((input): GraphInput => {
     const [node, partitioning = 'forward', output = 'main'] = typeof input === 'number' ? [input] : input
-    return { node, partitioning, output }
+    return { node, partitioning, output, ...(keyOf ? { keyOf } : {}) }
   })
   return { index, inputs, settings, body: body ?? (inputs.length === 0 ? sourceBody() : operatorBody()), ...rest }
 }

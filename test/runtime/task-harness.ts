@@ -72,6 +72,7 @@ export class TaskHarness {
         attempt: 1,
         backpressure,
         late: () => {},
+        wake: () => {},
       },
       (id, cell) =>
         id === last.id && outputs.length > 0 ? [{ output: 'main', exchange: new ForwardExchange(outputs, cell) }] : [],
@@ -83,7 +84,13 @@ export class TaskHarness {
       plan: task,
       subtask: 0,
       chain: this.chain,
-      inputs: this.inputs.map((reader, index) => ({ channel: `0:${index}:0`, reader, watermark: WATERMARK_NONE })),
+      inputs: this.inputs.map((reader, index) => ({
+        channel: `0:${index}:0`,
+        reader,
+        watermark: WATERMARK_NONE,
+        side: 'first',
+        timeless: false,
+      })),
       outputs,
       backpressure,
       reading:
