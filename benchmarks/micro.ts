@@ -1,8 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import Timed from 'benchmark'
-import type { WindowFunction } from '../operators/windows/window-operator.ts'
-import { WindowOperator } from '../operators/windows/window-operator.ts'
+import { tumblingWindow } from '../operators/windows/assigners.ts'
+import { onWatermark } from '../operators/windows/triggers.ts'
+import type { WindowFunction } from '../operators/windows/window-function.ts'
+import { windowOperator } from '../operators/windows/window-operator.ts'
 import { keyGroupOf } from '../src/core/key-groups.ts'
 import type { OperatorContext, Receiver } from '../src/core/operator.ts'
 import { MessagePackCodec } from '../src/protocol/batch-codec.ts'
@@ -189,9 +191,10 @@ function hash(): Piece {
 /** A record into a tumbling window of one key among 1000: the path of a record that fires nothing. */
 function window(): Piece {
   const keyed = new KeyedBackend({ first: 0, last: MAX_PARALLELISM - 1 }, MAX_PARALLELISM)
-  const cell = { timestamp: START_MS }
-  const operator = new WindowOperator(windowContext(keyed, cell), { kind: 'tumbling', sizeMs: 60_000, offsetMs: 0 }, 0, SUM)
-  operator.open()
+  const cell = { timestamp: START_MS, split: -1 }
+  const assigner = tumblingWindow('1m')
+  const operator = windowOperator(assigner, onWatermark(), 0, SUM)(windowContext(keyed, cell))
+  operator.open?.()
   const names = Array.from({ length: 1000 }, (_, i) => keyOf(i))
   let i = 0
   const call = (): void => {
@@ -208,11 +211,12 @@ function window(): Piece {
 const SUM: WindowFunction = {
   create: () => 0,
   add: (sum, value) => (sum as number) + (value as number),
+  divisible: true,
   results: (sum) => [sum],
 }
 
 /** As much of a task as the window operator sees. */
-function windowContext(keyed: KeyedBackend, cell: { timestamp: number }): OperatorContext {
+function windowContext(keyed: KeyedBackend, cell: { timestamp: number; split: number }): OperatorContext {
   const nowhere: Receiver = { onRecord: () => {} }
   return {
     operatorId: 'window-1',

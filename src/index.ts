@@ -26,9 +26,21 @@ export * from '../operators/sinks/index.ts'
 // Sources and sinks
 export * from '../operators/sources/index.ts'
 export type { TimestampOptions } from '../operators/timestamps.ts'
-export type { TimeWindow, WindowAssigner } from '../operators/windows/assigners.ts'
+export type {
+  AlignedWindowOptions,
+  CountWindow,
+  GlobalWindow,
+  SessionWindow,
+  SlidingWindow,
+  TimeWindow,
+  TumblingWindow,
+  WindowAssigner,
+  WindowTimeOptions,
+} from '../operators/windows/assigners.ts'
 // Windows
-export { tumblingWindow } from '../operators/windows/assigners.ts'
+export { countWindow, globalWindow, sessionWindow, slidingWindow, tumblingWindow } from '../operators/windows/assigners.ts'
+export type { CountTriggerOptions, Trigger, TriggerOptions } from '../operators/windows/triggers.ts'
+export { early, onCount, onProcessingTime, onWatermark } from '../operators/windows/triggers.ts'
 export type { JobResult } from './control/job-manager.ts'
 export type { RestartOptions } from './control/restart-strategy.ts'
 export type { CheckpointOptions, JobOptions, RunOptions } from './control/settings.ts'
@@ -44,4 +56,12 @@ export type { Job } from './dsl/job.ts'
 export { job } from './dsl/job.ts'
 export type { KeyedProcessOptions, KeyedStream } from './dsl/keyed-stream.ts'
 export type { ProcessOptions, SideStreams, Stream } from './dsl/stream.ts'
-export type { WindowedStream, WindowInfo, WindowOptions, WindowResults } from './dsl/windowed-stream.ts'
+export type {
+  SessionAggregate,
+  SessionWindowedStream,
+  WindowAggregate,
+  WindowedStream,
+  WindowInfo,
+  WindowOptions,
+  WindowResults,
+} from './dsl/windowed-stream.ts'

@@ -5,13 +5,13 @@ import type { KeyedProcessContext, StateDeclarations } from '../../operators/key
 import { keyedProcessOperator } from '../../operators/keyed/process.ts'
 import { reduceOperator } from '../../operators/keyed/reduce.ts'
 import type { OutputType, SideOutputs } from '../../operators/process.ts'
-import type { WindowAssigner } from '../../operators/windows/assigners.ts'
+import type { SessionWindow, WindowAssigner } from '../../operators/windows/assigners.ts'
 import type { Key } from '../core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../core/operator.ts'
 import type { DraftInput, GraphBuilder, NodeDraft, OutputReference } from './graph-builder.ts'
 import type { SideStreams } from './stream.ts'
 import { Stream, withSides } from './stream.ts'
-import type { WindowOptions } from './windowed-stream.ts'
+import type { SessionWindowedStream, WindowOptions } from './windowed-stream.ts'
 import { WindowedStream } from './windowed-stream.ts'
 
 /** What a keyed `process` is given. */
@@ -77,9 +77,12 @@ export class KeyedStream<K, T> {
     return withSides(this.#builder, this.#builder.add(draft, [this.#input]), options.side)
   }
 
-  /** The records of a key in windows of event time. */
-  window(assigner: WindowAssigner, options: WindowOptions = {}): WindowedStream<K, T> {
-    return new WindowedStream<K, T>(this.#builder, this.#outputs, this.#keyOf as (value: unknown) => unknown, assigner, options)
+  /** The records of a key in windows. @throws SluiceError `INVALID_OPTION` when windows, trigger and lateness do not go together */
+  window(assigner: SessionWindow, options?: WindowOptions): SessionWindowedStream<K, T>
+  window(assigner: Exclude<WindowAssigner, SessionWindow>, options?: WindowOptions): WindowedStream<K, T>
+  window(assigner: WindowAssigner, options?: WindowOptions): SessionWindowedStream<K, T>
+  window(assigner: WindowAssigner, options: WindowOptions = {}): WindowedStream<K, T> | SessionWindowedStream<K, T> {
+    return new WindowedStream<K, T>(this.#builder, this.#input, assigner, options)
   }
 
   #add<R>(kind: string, create: (context: OperatorContext) => Operator<T>): Stream<R> {

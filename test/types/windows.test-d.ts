@@ -1,4 +1,4 @@
-import type { Stream, TimeWindow, WindowAssigner } from 'sluice'
+import type { Stream, TimeWindow, TumblingWindow } from 'sluice'
 import { tumblingWindow, writeJsonLines, writeText } from 'sluice'
 import { type Equal, expectType, type Flight, type ItemOf, streamOf } from './expect.ts'
 
@@ -71,7 +71,7 @@ const hours = streamOf<Flight>()
 {
   const byOrigin = streamOf<Flight>().keyBy((flight) => flight.origin)
   const assigner = tumblingWindow(3_600_000)
-  expectType<Equal<typeof assigner, WindowAssigner>>()
+  expectType<Equal<typeof assigner, TumblingWindow>>()
   for (const size of ['250ms', '5s', '5m', '1h', '1.5h', '1d'] as const) tumblingWindow(size)
   tumblingWindow('1d', { offset: '8h' })
   tumblingWindow('1d', { offset: '-8h' })

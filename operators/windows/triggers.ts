@@ -1,0 +1,89 @@
+import { SluiceError } from '../../src/core/errors.ts'
+import type { Duration } from '../../src/core/time.ts'
+import type { WindowAssigner } from './assigners.ts'
+import { positiveMs, wholeCount } from './assigners.ts'
+
+/** Says when a window gives its result: plain data, part of the plan. */
+export type Trigger =
+  | { readonly kind: 'watermark'; readonly purge: boolean }
+  | { readonly kind: 'count'; readonly count: number; readonly endOfWindow: EndOfWindow | null; readonly purge: boolean }
+  | { readonly kind: 'processing-time'; readonly everyMs: number; readonly purge: boolean }
+  | { readonly kind: 'early'; readonly everyMs: number; readonly purge: boolean }
+
+/** What a count trigger does when its window ends with records that have not been counted out. */
+export type EndOfWindow = 'fire' | 'ignore'
+
+export interface TriggerOptions {
+  /** Forget the records of the window each time it has fired, so that the next result is of new records alone. Default: false. */
+  readonly purge?: boolean
+}
+
+export interface CountTriggerOptions extends TriggerOptions {
+  /** Windows of time have an end, and records are left over at it: `'fire'` gives them as a last result, `'ignore'` drops them. */
+  readonly endOfWindow?: EndOfWindow
+}
+
+/**
+ * Fires when the watermark reaches the end of the window (its last millisecond), and again for each record that comes within the allowed
+ * lateness. In windows of processing time it is the clock that reaches the end. The default of all windows of time.
+ */
+export function onWatermark(options: TriggerOptions = {}): Trigger {
+  return { kind: 'watermark', purge: options.purge === true }
+}
+
+/**
+ * Fires whenever `count` records have come since it last fired. In windows of time it must be said what becomes of the rest:
+ * `onCount(100, { endOfWindow: 'fire' })`.
+ * @throws SluiceError `INVALID_OPTION`
+ */
+export function onCount(count: number, options: CountTriggerOptions = {}): Trigger {
+  const { endOfWindow = null } = options
+  if (endOfWindow !== null && endOfWindow !== 'fire' && endOfWindow !== 'ignore') {
+    throw new SluiceError('INVALID_OPTION', `endOfWindow is 'fire' or 'ignore', not ${JSON.stringify(endOfWindow)}`)
+  }
+  return { kind: 'count', count: wholeCount(count, 'onCount'), endOfWindow, purge: options.purge === true }
+}
+
+/**
+ * Fires by the clock alone, at each multiple of `every` since 1970, as long as the window holds anything. What comes between the last such
+ * instant and the end of the window does not fire; `early` fires at the end too.
+ * @throws SluiceError `INVALID_OPTION`, `INVALID_DURATION`
+ */
+export function onProcessingTime(every: Duration, options: TriggerOptions = {}): Trigger {
+  return {
+    kind: 'processing-time',
+    everyMs: positiveMs(every, 'the interval of onProcessingTime'),
+    purge: options.purge === true,
+  }
+}
+
+/**
+ * Fires as `onWatermark` does, and before that by the clock, at each multiple of `every` since 1970 at which there is anything new.
+ * @throws SluiceError `INVALID_OPTION`, `INVALID_DURATION`
+ */
+export function early(options: TriggerOptions & { readonly every: Duration }): Trigger {
+  return { kind: 'early', everyMs: positiveMs(options.every, 'the interval of early'), purge: options.purge === true }
+}
+
+/** The trigger of a window that names none. */
+export function defaultTrigger(assigner: WindowAssigner): Trigger {
+  return assigner.kind === 'count' ? onCount(assigner.count, { purge: true }) : onWatermark()
+}
+
+/** Refuses what would lose records without a word. @throws SluiceError `INVALID_OPTION` */
+export function checkTrigger(assigner: WindowAssigner, trigger: Trigger): void {
+  if (assigner.kind === 'count') {
+    throw new SluiceError('INVALID_OPTION', 'countWindow has a trigger of its own', {
+      hint: `write globalWindow() with the trigger you want, such as onCount(${assigner.count})`,
+    })
+  }
+  if (trigger.kind === 'count' && trigger.endOfWindow === null && assigner.kind !== 'global') {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `onCount(${trigger.count}) does not fire at the end of a ${assigner.kind} window: what comes after the last full count would be lost`,
+      {
+        hint: `write onCount(${trigger.count}, { endOfWindow: 'fire' }), or { endOfWindow: 'ignore' } if the rest is to be dropped, or countWindow(${trigger.count}) for windows of records alone`,
+      },
+    )
+  }
+}
