@@ -6,7 +6,7 @@ import { CurrentRecord } from './record-context.ts'
  * Only the records that a predicate accepts. A type guard narrows the type of the stream.
  *
  * ```ts
- * stream.filter((flight) => flight.delay > 0)
+ * from([12, -3, 7]).filter((delay) => delay > 0) // -> 12, 7
  * ```
  */
 export function filterOperator<T>(

@@ -6,7 +6,7 @@ import { CurrentRecord } from './record-context.ts'
  * Any number of results for each record: whatever the function returns is iterated over. A generator reads well.
  *
  * ```ts
- * lines.flatMap((line) => line.split(' '))
+ * from(['to be', 'or not']).flatMap((line) => line.split(' ')) // -> 'to', 'be', 'or', 'not'
  * ```
  */
 export function flatMapOperator<T, R>(

@@ -6,7 +6,7 @@ import { CurrentRecord } from './record-context.ts'
  * One result for each record.
  *
  * ```ts
- * stream.map((flight) => flight.delay)
+ * from([1, 2, 3]).map((n) => n * 10) // -> 10, 20, 30
  * ```
  *
  * Records are values: return a new one, and do not change the one you were given, because others may hold it. A function may close over

@@ -61,7 +61,8 @@ export function processOperator(handlers: ProcessHandlers): (context: OperatorCo
   }
 }
 
-class PlainProcessContext extends CurrentRecord {
+/** What the handlers of an operator without a key are given. */
+export class PlainProcessContext extends CurrentRecord {
   readonly #context: OperatorContext
 
   constructor(context: OperatorContext) {

@@ -35,6 +35,7 @@ function main() {
   check('its types stand in a project that checks them all', () => compile())
   check('require finds it too', () => runs(process.execPath, ['-p', "typeof require('sluice').job"], 'function'))
   check(`a job in TypeScript runs on Node ${process.versions.node}`, () => runJob(process.execPath))
+  check('sluice/testing runs a job by hand', () => runs(process.execPath, ['test.ts'], '[["be",1],["to",2]]'))
   const oldest = oldestNode()
   const node = check(`Node ${oldest} can be had`, () => installNode(oldest))
   if (node !== undefined) check(`a job in TypeScript runs on Node ${oldest}`, () => runJob(node))
@@ -86,7 +87,7 @@ function install(tarball) {
   mkdirSync(project)
   writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }\n')
   npm(['install', tarball], project)
-  for (const name of ['job.ts', 'tsconfig.json']) cpSync(join(fixtures, name), join(project, name))
+  for (const name of ['job.ts', 'test.ts', 'tsconfig.json']) cpSync(join(fixtures, name), join(project, name))
 }
 
 /** `source` is for working on the engine itself, from a checkout. */

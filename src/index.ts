@@ -15,6 +15,13 @@
  * ```
  */
 
+export type {
+  AsyncContext,
+  AsyncMapOptions,
+  KeyedAsyncContext,
+  KeyedAsyncMapOptions,
+  RetryOptions,
+} from '../operators/async/async-options.ts'
 export type { KeyedProcessContext, Timers } from '../operators/keyed/process.ts'
 export type { FoldState, ListState, MapState, StateDeclaration, ValueState } from '../operators/keyed/state.ts'
 export { aggregatingState, listState, mapState, reducingState, valueState } from '../operators/keyed/state.ts'
@@ -55,7 +62,7 @@ export type { Job } from './dsl/job.ts'
 // A job and its streams
 export { job } from './dsl/job.ts'
 export type { KeyedProcessOptions, KeyedStream } from './dsl/keyed-stream.ts'
-export type { ProcessOptions, SideStreams, Stream } from './dsl/stream.ts'
+export type { ProcessOptions, SideStreams, SplitStreams, Stream } from './dsl/stream.ts'
 export type {
   SessionAggregate,
   SessionWindowedStream,

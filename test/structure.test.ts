@@ -58,7 +58,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   checkpoint: ['core', 'graph', 'protocol', 'state'],
   runtime: ['core', 'graph', 'protocol', 'state', 'checkpoint'],
   control: ['core', 'graph', 'protocol', 'checkpoint'],
-  testing: ['core', 'graph', 'protocol', 'checkpoint', 'runtime', 'control', 'dsl', 'operators'],
+  testing: ['core', 'graph', 'state', 'protocol', 'checkpoint', 'runtime', 'control', 'dsl', 'operators'],
   dsl: ['core', 'graph', 'control', 'operators'],
   index: ['core', 'control', 'dsl', 'operators'],
 }

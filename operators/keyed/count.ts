@@ -5,7 +5,8 @@ import { keyedContext } from './keyed-context.ts'
  * How many records each key has had; a result for each record.
  *
  * ```ts
- * words.keyBy((word) => word).count() // { key: 'the', count: 1 }, { key: 'the', count: 2 }, ...
+ * from(['the', 'cat', 'the']).keyBy((word) => word).count()
+ * // -> { key: 'the', count: 1 }, { key: 'cat', count: 1 }, { key: 'the', count: 2 }
  * ```
  */
 export function countOperator(): (context: OperatorContext) => Operator {

@@ -24,6 +24,7 @@ const CODES = {
   VALUE_NOT_ENCODABLE: { restart: false },
   MALFORMED_RECORD: { restart: false },
   STATE_WITHOUT_KEY: { restart: false },
+  STATE_READ_ONLY: { restart: false },
   // Inputs and outputs
   NO_INPUT_FILES: { restart: false },
   INPUT_UNREADABLE: { restart: true },
@@ -36,13 +37,16 @@ const CODES = {
   // State and checkpoints
   JOB_ALREADY_RUNNING: { restart: false },
   STATE_OF_ANOTHER_GRAPH: { restart: false },
+  STATE_INCOMPATIBLE: { restart: false },
   CHECKPOINT_UNREADABLE: { restart: false },
   CHECKPOINT_FAILED: { restart: true },
   STORE_FAILED: { restart: false },
   FENCED: { restart: false },
   // The running job
   OPERATOR_FAILED: { restart: true },
+  ASYNC_TIMEOUT: { restart: true },
   SOURCE_FAILED: { restart: true },
+  TIMER_LOOP: { restart: false },
   WORKER_LOST: { restart: true },
 } as const
 

@@ -124,6 +124,27 @@ export function canonicalKey(key: unknown): unknown {
   return typeof key === 'object' ? `\0${canonicalText(key)}` : key
 }
 
+/**
+ * The order of canonical keys: booleans, numbers (`NaN` last), bigints, then text by its code units, dates and tuples by the text that stands
+ * for them. Total, and the same in every thread and after every restore, because whatever is done key by key must not depend on the
+ * order in which the keys came.
+ */
+export function compareKeys(a: unknown, b: unknown): number {
+  const [typeA, typeB] = [typeof a, typeof b]
+  if (typeA !== typeB) return typeRank(typeA) - typeRank(typeB)
+  // Both have one type, so the comparison is that of the type; only NaN is neither below, above nor equal to itself.
+  const [left, right] = [a as string, b as string]
+  if (left < right) return -1
+  if (left > right) return 1
+  return left === right ? 0 : Number(Number.isNaN(a)) - Number(Number.isNaN(b))
+}
+
+function typeRank(type: string): number {
+  return TYPE_ORDER.indexOf(type)
+}
+
+const TYPE_ORDER: readonly string[] = ['boolean', 'number', 'bigint', 'string']
+
 function canonicalText(key: unknown): string {
   switch (typeof key) {
     case 'string':

@@ -12,12 +12,17 @@ export interface KeyedEntry<V> {
 export interface KeyedContext {
   /** The key of the record or timer being handled. */
   readonly key: unknown
-  /** One value for each key. Asking twice for a name gives the same table. */
-  table<V>(name: string): KeyedTable<V>
+  /** Makes another key of this subtask the current one, for work that no record and no timer has brought. */
+  setKey(key: unknown): void
+  /** One value for each key. Asking twice for a name gives the same table; the first to ask says in which form snapshots hold it. */
+  table<V>(name: string, form?: TableForm<V>): KeyedTable<V>
   /** One value for each window and key. */
   panes<V>(name: string): PaneTable<V>
-  /** Event-time and processing-time timers; those of different names know nothing of each other. Default: the name `''`. */
-  timers(name?: string): KeyedTimers
+  /**
+   * Event-time and processing-time timers; those of different names know nothing of each other. Default: the name `''`.
+   * `derived` ones are not part of snapshots: they follow from values, and whoever sets them does so again when those are restored.
+   */
+  timers(name?: string, derived?: boolean): KeyedTimers
   /**
    * The watermark that the current key's group had seen when it was last stored, when that is ahead of the operator's own: after a change
    * of parallelism subtasks that stood at different watermarks are merged, and what had happened to a group must not happen again.
@@ -26,6 +31,27 @@ export interface KeyedContext {
   readonly watermarkFloor: number
   /** The same for any group. */
   watermarkFloorOf(group: number): number
+  /**
+   * Makes each key of this subtask that has a value in the table of that name the current one, and visits it. A visit may change or delete
+   * the value of its key; a key that another visit has meanwhile deleted is left out. Order: key group, then insertion.
+   */
+  forEachKey(table: string, visit: (key: unknown) => void): void
+}
+
+/** In which form a snapshot holds the values of a table. */
+export interface StoredForm {
+  /** Of the values; who changes their shape counts it up. */
+  readonly version: number
+  /** Whose time each value bears: it was written at that instant. */
+  readonly stamps: 'event' | 'processing' | undefined
+}
+
+/** What the owner of a table says about its values in snapshots. */
+export interface TableForm<V> extends StoredForm {
+  /** A value as it goes into a snapshot, which is written at once. */
+  store(value: V): unknown
+  /** The value of something that `store` made, now or in an earlier form of its owner. Runs with the value's key as the current one. */
+  restore(stored: unknown, from: StoredForm): V
 }
 
 /** A value for each key; every call speaks of the current key. */
@@ -61,8 +87,9 @@ export interface KeyedTimers {
   setProcessingTime(time: number): void
   deleteProcessingTime(time: number): void
   /**
-   * Fires due event-time timers in the order of (time, key group, insertion); each runs with its key set. False: `proceed` said stop.
-   * A timer that is set while firing and is already due fires in the same call.
+   * Fires due event-time timers in the order of (time, key group, key), whenever and in whatever order they were set; each runs with its
+   * key set. False: `proceed` said stop. A timer that is set while firing and is already due fires in the same call, in its place.
+   * @throws SluiceError `TIMER_LOOP`, from setting a timer, when those that are set while firing never come to an end
    */
   fireEventTime(watermark: number, fire: (time: number) => void, proceed: () => boolean): boolean
   fireProcessingTime(nowMs: number, fire: (time: number) => void, proceed: () => boolean): boolean

@@ -21,6 +21,30 @@ export interface RecordCell {
   timestamp: number
 }
 
+/**
+ * The splits of the source at the head of a task, for operators that make watermarks. A split that is not in `reading` takes no part in the
+ * watermark: it is done, or its turn has not come.
+ */
+export interface SourceSplits {
+  /** The splits that are being read side by side now, by their place in the enumeration. Another array whenever that changes. */
+  readonly reading: readonly number[]
+  /**
+   * For how long in all the split has been asked for records. This clock stands still while the task is held up by a full output, while the
+   * split is held back, and while it is not its turn.
+   */
+  listenedMs(split: number): number
+  /** `held` is asked before each read of a split: true, and the split is left alone for the moment. What has been read goes on. */
+  holdBack(held: (split: number) => boolean): void
+}
+
+/** Where the subtasks of an alignment group, on whatever thread, show each other how far they are. */
+export interface WatermarkGroup {
+  /** This subtask's watermark: `WATERMARK_NONE` holds all others, `WATERMARK_END` and `NaN` (idle) count no more. */
+  show(watermark: number): void
+  /** The smallest of all that count, also this subtask's own; `WATERMARK_END` when none does. */
+  readonly smallest: number
+}
+
 /** What an operator is given when it is made. */
 export interface OperatorContext {
   readonly operatorId: string
@@ -35,6 +59,10 @@ export interface OperatorContext {
   side(tag: string): Receiver
   /** State and timers by key; only behind `keyBy`. */
   readonly keyed: KeyedContext | undefined
+  /** The splits of the task's source; `undefined` behind an exchange. */
+  readonly splits?: SourceSplits | undefined
+  /** The group of the operator's node; only when that names one (`alignmentGroup`). */
+  readonly watermarkGroup?: WatermarkGroup | undefined
   /** Whether the records that come in have timestamps. */
   readonly timed: boolean
   /** The operator's current watermark: no record at or before it is still expected. */
@@ -63,7 +91,8 @@ export interface OperatorContext {
  *
  * Life: made -> `restore` (when a checkpoint holds something for it) -> `open` -> records and hooks -> `close`.
  *
- * Order between hooks: `onRecord` for the records of a batch, `onBatchEnd` after the batch, `onWatermark` when the merged watermark of
+ * Order between hooks: `onRecord` for the records of a batch, `onBatchEnd` after the batch (also without any record, when splits of the
+ * task's source have come to their end), `onWatermark` when the merged watermark of
  * the inputs has risen (all earlier records have been seen by then); at the end of the input it rises to infinity. `snapshot` runs between
  * two of them, never inside one: a record is atomic.
  */

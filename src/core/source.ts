@@ -4,7 +4,9 @@
  * 1. `enumerate` once on the main thread, before the first record of a fresh start. The splits it returns are stored in checkpoint 0
  *    and never asked for again, so a file that appears later is not read by half of the replays.
  * 2. `open` in the subtask that owns a split, with `undefined` at first and with a stored position after a restore. A subtask reads
- *    its splits one after the other, in the order of `enumerate` (or `inTurn`); splits are dealt to subtasks in turn.
+ *    its splits one after the other, in the order of `enumerate` (or `inTurn`); splits are dealt to subtasks in turn. When the
+ *    parallelism has changed, splits that different subtasks were reading may come together in one: it reads these in turn until they are
+ *    done, and then the rest one after the other, so that event time goes on where it stood.
  * 3. `poll` again and again until it answers `null`, and `position` after each answer has been handed on in full.
  * 4. `close`, also after an error.
  *

@@ -37,6 +37,8 @@ function parse(text: unknown): number | undefined {
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number
+  /** Measures how long work takes, in milliseconds since any instant. Default: `performance.now()`. */
+  elapsed?(): number
 }
 
 export const systemClock: Clock = { now: () => Date.now() }

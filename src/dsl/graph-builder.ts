@@ -28,6 +28,7 @@ export interface NodeDraft {
   readonly assignsTimestamps?: boolean
   readonly dropsTimestamps?: boolean
   readonly needsTimestamps?: boolean
+  readonly alignmentGroup?: string
 }
 
 /** Collects the nodes of a job in the order in which the program makes them. All streams of a job share one. */

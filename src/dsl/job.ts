@@ -6,14 +6,22 @@ import { resolveSettings } from '../control/settings.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { Source } from '../core/source.ts'
 import { handOver, isWorkerOfJob } from '../graph/handover.ts'
+import type { StreamGraph } from '../graph/stream-graph.ts'
 import { GraphBuilder } from './graph-builder.ts'
 import { Stream } from './stream.ts'
+
+/** Looks into a job; set by the class, which alone can. */
+let insideOf: (job: Job) => { readonly graph: StreamGraph; readonly options: JobOptions }
 
 /** A job: begin with `from`, end with `run`. */
 export class Job {
   readonly name: string
   readonly #options: JobOptions
   readonly #builder: GraphBuilder
+
+  static {
+    insideOf = (job) => ({ graph: job.#builder.graph(), options: job.#options })
+  }
 
   constructor(name: string, options: JobOptions) {
     if (typeof name !== 'string' || !/^[A-Za-z0-9_-]{1,128}$/.test(name)) {
@@ -61,6 +69,16 @@ export class Job {
 export function job(name: string, options: JobOptions = {}): Job {
   checkNode(process.versions.node)
   return new Job(name, options)
+}
+
+/** The graph of a job as far as it is written; for `sluice/testing`, which runs it in its own way. */
+export function graphOf(job: Job): StreamGraph {
+  return insideOf(job).graph
+}
+
+/** The options that a job was made with; for `sluice/testing`. */
+export function optionsOf(job: Job): JobOptions {
+  return insideOf(job).options
 }
 
 function checkNode(version: string): void {

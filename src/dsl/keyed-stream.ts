@@ -1,3 +1,6 @@
+import type { KeyedAsyncContext, KeyedAsyncMapOptions } from '../../operators/async/async-options.ts'
+import { asyncSettings } from '../../operators/async/async-options.ts'
+import { keyedAsyncMapOperator } from '../../operators/async/keyed-async-map.ts'
 import type { Aggregate } from '../../operators/keyed/aggregate.ts'
 import { aggregateOperator } from '../../operators/keyed/aggregate.ts'
 import { countOperator } from '../../operators/keyed/count.ts'
@@ -75,6 +78,22 @@ export class KeyedStream<K, T> {
     const states = Object.entries(options.state ?? {}).map(([name, declaration]) => ({ name, kind: declaration.kind }))
     const draft = this.#draft('process', keyedProcessOperator(options), { settings: { states } })
     return withSides(this.#builder, this.#builder.add(draft, [this.#input]), options.side)
+  }
+
+  /**
+   * One result for each record, from a function that may return a promise. The records of a key are handled one after the other, those of
+   * different keys at the same time. Each result comes out once; after a failure a call may be made again.
+   * @throws SluiceError `INVALID_OPTION`, `INVALID_DURATION`
+   */
+  asyncMap<R, Late = R>(
+    fn: (value: T, context: KeyedAsyncContext<K>) => Promise<R> | R,
+    options: KeyedAsyncMapOptions<T, Late, KeyedAsyncContext<K>> = {},
+  ): Stream<R | Late> {
+    const settings = asyncSettings(fn, options as KeyedAsyncMapOptions<T, Late>)
+    const draft = this.#draft('async-map', keyedAsyncMapOperator(fn, settings), {
+      settings: { concurrency: settings.concurrency },
+    })
+    return new Stream<R | Late>(this.#builder, [this.#builder.add(draft, [this.#input])])
   }
 
   /** The records of a key in windows. @throws SluiceError `INVALID_OPTION` when windows, trigger and lateness do not go together */

@@ -1,9 +1,14 @@
+import { asyncMapOperator } from '../../operators/async/async-map.ts'
+import type { AsyncContext, AsyncMapOptions } from '../../operators/async/async-options.ts'
+import { asyncSettings } from '../../operators/async/async-options.ts'
 import { filterOperator } from '../../operators/filter.ts'
 import { flatMapOperator } from '../../operators/flat-map.ts'
 import { mapOperator } from '../../operators/map.ts'
 import type { OutputType, ProcessContext, SideOutputs, TypeOf } from '../../operators/process.ts'
 import { processOperator } from '../../operators/process.ts'
 import type { RecordContext } from '../../operators/record-context.ts'
+import type { Predicate } from '../../operators/split.ts'
+import { branchNames, splitOperator } from '../../operators/split.ts'
 import type { TimestampOptions } from '../../operators/timestamps.ts'
 import { idleTimeoutMs, timestampsOperator } from '../../operators/timestamps.ts'
 import { SluiceError } from '../core/errors.ts'
@@ -11,6 +16,8 @@ import type { Key } from '../core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../core/operator.ts'
 import type { Sink } from '../core/sink.ts'
 import { durationMs } from '../core/time.ts'
+import type { ConnectedInput } from './connected-stream.ts'
+import { BroadcastConnectedStream, ConnectedStream } from './connected-stream.ts'
 import type { GraphBuilder, NodeDraft, OutputReference } from './graph-builder.ts'
 import { KeyedStream } from './keyed-stream.ts'
 
@@ -87,6 +94,40 @@ export class Stream<T> {
     return new Stream<T>(this.#builder, [...this.#outputs, ...streams.flatMap((stream) => stream.#outputs)])
   }
 
+  /** The records in turn to the subtasks of whoever reads them, so that each has the same share of the work. */
+  rebalance(): Stream<T> {
+    return new Stream<T>(
+      this.#builder,
+      this.#outputs.map((output) => ({ ...output, partitioning: 'rebalance' })),
+    )
+  }
+
+  /** Every record to every subtask of whoever reads them: rules and settings that all must know. Goes with `connect`. */
+  broadcast(): BroadcastStream<T> {
+    return new BroadcastStream<T>(
+      this.#builder,
+      this.#outputs.map((output) => ({ ...output, partitioning: 'broadcast' })),
+    )
+  }
+
+  /**
+   * This stream and another one in one operator, with a handler for each; a broadcast one brings state that all subtasks have.
+   * @throws SluiceError `INVALID_OPTION` for a stream of another job
+   */
+  connect<U>(other: BroadcastStream<U>): BroadcastConnectedStream<T, U>
+  connect<U>(other: Stream<U>): ConnectedStream<T, U>
+  connect<U>(other: Stream<U>): BroadcastConnectedStream<T, U> | ConnectedStream<T, U> {
+    if (!(other instanceof Stream)) throw notPlain()
+    return other instanceof BroadcastStream
+      ? new BroadcastConnectedStream<T, U>(Stream.input(this), Stream.input(other))
+      : new ConnectedStream<T, U>(Stream.input(this), Stream.input(other))
+  }
+
+  /** What an operator with two inputs needs to read a stream. */
+  static input(stream: Stream<unknown>): ConnectedInput {
+    return { builder: stream.#builder, outputs: stream.#outputs }
+  }
+
   /** Anything, record by record, with side outputs. Results are returned (an iterable; a generator reads well) or passed to `ctx.emit`. */
   process<Returned = never, Out = never, Side extends SideOutputs = Record<never, never>>(
     options: ProcessOptions<T, Returned, Out, Side>,
@@ -96,6 +137,36 @@ export class Stream<T> {
       { outputs: this.#outputs },
     ])
     return withSides(builder, reference, options.side)
+  }
+
+  /**
+   * One result for each record, from a function that may return a promise; up to `concurrency` records are under way at once in each subtask.
+   * Each result comes out once; after a failure a call may be made again, so one that changes something needs an idempotency key.
+   * @throws SluiceError `INVALID_OPTION`, `INVALID_DURATION`
+   */
+  asyncMap<R, Late = R>(
+    fn: (value: T, context: AsyncContext) => Promise<R> | R,
+    options: AsyncMapOptions<T, Late> = {},
+  ): Stream<R | Late> {
+    const settings = asyncSettings(fn, options)
+    const { concurrency, ordered } = settings
+    return this.#add('asyncMap', asyncMapOperator(fn, settings), { settings: { concurrency, ordered } })
+  }
+
+  /**
+   * Each record to the first branch whose predicate accepts it, in the order in which they are written, and to `rest` when none does. A type
+   * guard narrows the type of its branch.
+   * @throws SluiceError `INVALID_OPTION` for no branches, and for names that are taken (`rest`) or numbers
+   */
+  split<const Branches extends Readonly<Record<string, (value: T, context: RecordContext) => unknown>>>(
+    branches: Branches & SynchronousBranches<Branches>,
+  ): SplitStreams<T, Branches> {
+    const names = branchNames(branches as Readonly<Record<string, Predicate>>)
+    const create = splitOperator(branches as Readonly<Record<string, Predicate>>)
+    const draft: NodeDraft = { kind: 'split', body: { type: 'operator', create }, settings: { branches: [...names] } }
+    const reference = this.#builder.add(draft, [{ outputs: this.#outputs }])
+    const streams = withSides(this.#builder, reference, Object.fromEntries(names.map((name) => [name, {}])))
+    return { ...streams.side, rest: new Stream(this.#builder, [reference]) } as unknown as SplitStreams<T, Branches>
   }
 
   /** Every record to a sink. Returns the stream, so that it can go on. */
@@ -131,6 +202,43 @@ export class Stream<T> {
     }
     return new Stream<R>(this.#builder, [this.#builder.add(draft, [{ outputs: this.#outputs }])])
   }
+}
+
+/** A stream of which every subtask that reads it gets every record. */
+export class BroadcastStream<T> extends Stream<T> {
+  /** Tells it from other streams, also for the compiler. */
+  readonly partitioning = 'broadcast'
+}
+
+function notPlain(): SluiceError {
+  return new SluiceError('INVALID_OPTION', 'connect of a plain stream takes a plain or a broadcast stream', {
+    hint: 'call keyBy on both streams or on neither; keyed state for both sides is a matter of keyed.connect(keyed)',
+  })
+}
+
+type Guard<T, R extends T> = (value: T, context: RecordContext) => value is R
+
+/** What a type guard accepts; `never` for another predicate. */
+type GuardedType<T, Accepts> = Accepts extends Guard<T, infer R> ? R : never
+
+/** What a branch gets. */
+type BranchType<T, Accepts> = [GuardedType<T, Accepts>] extends [never] ? T : GuardedType<T, Accepts>
+
+/** The streams of `split`: one for each branch, and `rest`. */
+export type SplitStreams<T, Branches> = { readonly [Name in keyof Branches]: Stream<BranchType<T, Branches[Name]>> } & {
+  /** The records that no branch accepted; what a type guard accepts cannot be among them. */
+  readonly rest: Stream<Exclude<T, GuardedType<T, Branches[keyof Branches]>>>
+}
+
+/** Refuses `rest`, and predicates that return a promise, which would be taken for true. */
+type SynchronousBranches<Branches> = {
+  readonly [Name in keyof Branches]: Name extends 'rest'
+    ? never
+    : Branches[Name] extends (...parameters: never) => infer Accepted
+      ? [Extract<Accepted, PromiseLike<unknown>>] extends [never]
+        ? unknown
+        : never
+      : never
 }
 
 function kebabKind(kind: string): string {

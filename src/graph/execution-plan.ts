@@ -1,3 +1,4 @@
+import { SluiceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { GraphInput, GraphNode, InputSide, PartitioningKind, StreamGraph } from './stream-graph.ts'
 import { describeGraph, fingerprintOf, isAside, MAIN_OUTPUT, nodeIds, timedNodes } from './stream-graph.ts'
@@ -37,6 +38,8 @@ export interface OperatorPlan {
   /** Whether its input records have timestamps. */
   readonly timed: boolean
   readonly settings: Json
+  /** Keeps the task's source close to the others of that group. */
+  readonly alignmentGroup?: string
   /** The operator and output that calls this one; `null` for the first operator of a task. */
   readonly chainedTo: { readonly operator: string; readonly output: string } | null
 }
@@ -87,6 +90,7 @@ export function planExecution(graph: StreamGraph, options: PlanOptions): Executi
       keyed: node.inputs.some((input) => input.keyOf !== undefined),
       timed: node.inputs.length > 0 && node.inputs.every((input) => timed[input.node] || isAside(input)),
       settings: node.settings,
+      ...(node.alignmentGroup === undefined ? {} : { alignmentGroup: node.alignmentGroup }),
       chainedTo: chained ? { operator: ids[chained.node]!, output: chained.output } : null,
     })
     if (chained) continue
@@ -97,6 +101,7 @@ export function planExecution(graph: StreamGraph, options: PlanOptions): Executi
       edges.push({ index: edges.length, fromTask, fromOperator, output, toTask: id, partitioning, input, side, timeless })
     })
   }
+  checkAlignment([...tasks.values()], graph)
   return {
     job: graph.job,
     module: options.module,
@@ -106,6 +111,39 @@ export function planExecution(graph: StreamGraph, options: PlanOptions): Executi
     tasks: [...tasks.values()],
     edges,
   }
+}
+
+/**
+ * Whoever holds a source back must sit in its task, however many subtasks there are today.
+ * @throws SluiceError `INVALID_OPTION`
+ */
+function checkAlignment(tasks: readonly TaskPlan[], graph: StreamGraph): void {
+  for (const task of tasks) {
+    const aligned = task.operators.filter((operator) => operator.alignmentGroup !== undefined)
+    for (const { id, node } of aligned) {
+      if (task.operators[0]!.type === 'source' && isForwardFromSource(graph, node)) continue
+      throw new SluiceError('INVALID_OPTION', `'${id}' cannot hold back a source: an exchange lies between them`, {
+        operator: id,
+        hint: 'alignment needs withTimestamps directly behind the source: no keyBy, rebalance, union or other exchange between, and the same parallelism',
+      })
+    }
+    if (aligned.length > 1) {
+      throw new SluiceError('INVALID_OPTION', `'${aligned[1]!.id}' and '${aligned[0]!.id}' align the same source`, {
+        operator: aligned[1]!.id,
+        hint: 'give alignment to one withTimestamps behind each source',
+      })
+    }
+  }
+}
+
+function isForwardFromSource(graph: StreamGraph, node: number): boolean {
+  const { inputs } = graph.nodes[node]!
+  return inputs.every((input) => input.partitioning === 'forward' && isForwardFromSource(graph, input.node))
+}
+
+/** The alignment group that a task belongs to. */
+export function alignmentGroup(task: TaskPlan): string | undefined {
+  return task.operators.find((operator) => operator.alignmentGroup !== undefined)?.alignmentGroup
 }
 
 /** An exchange between single subtasks moves nothing, and one between different numbers of subtasks cannot be forward. */

@@ -47,6 +47,8 @@ export interface GraphNode {
   readonly dropsTimestamps?: boolean
   /** Does not work without them. */
   readonly needsTimestamps?: boolean
+  /** It and all others of that group keep the sources that they are chained to close together in event time. */
+  readonly alignmentGroup?: string
   name?: string
   parallelism?: number
 }

@@ -4,12 +4,26 @@
  */
 export type Element = RecordBatch | Watermark | Barrier | ChannelStatus | EndOfInput
 
-/** Records and their timestamps, by position. Owned by whoever holds it: a batch is never touched after it was sent. */
+/**
+ * Records and their timestamps, by position, and the watermarks between them. Owned by whoever holds it: a batch is never touched after it
+ * was sent.
+ */
 export interface RecordBatch {
   readonly kind: 'records'
   readonly values: unknown[]
   /** `NaN` for a record without one. */
   readonly timestamps: number[]
+  /** Absent when no watermark rose on the way. */
+  readonly watermarks?: BatchWatermarks
+}
+
+/**
+ * Watermarks that travel inside a batch, because one may come with every record and must not cut the batch in pieces: after the first
+ * `after[i]` records the watermark is `times[i]`. Both rise.
+ */
+export interface BatchWatermarks {
+  readonly after: number[]
+  readonly times: number[]
 }
 
 /** No record with a timestamp at or before `time` follows on this channel. */

@@ -88,6 +88,8 @@ export interface SplitState {
   readonly split: Uint8Array<ArrayBuffer>
   /** Absent before the first record. */
   readonly position?: Uint8Array<ArrayBuffer>
+  /** True when it was being read, with or without records so far. */
+  readonly reading?: boolean
   readonly done: boolean
 }
 

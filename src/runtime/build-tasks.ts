@@ -1,11 +1,11 @@
 import { assert } from '../core/assert.ts'
 import type { SluiceError } from '../core/errors.ts'
 import { locateError } from '../core/errors.ts'
-import type { RecordCell } from '../core/operator.ts'
+import type { RecordCell, SourceSplits, WatermarkGroup } from '../core/operator.ts'
 import type { Clock } from '../core/time.ts'
 import { WATERMARK_NONE } from '../core/time.ts'
 import type { ChannelPlan, EdgePlan, ExecutionPlan, TaskPlan } from '../graph/execution-plan.ts'
-import { channelsOfEdge, subtaskName, subtaskNames, taskPlan, workerOfSubtask } from '../graph/execution-plan.ts'
+import { alignmentGroup, channelsOfEdge, subtaskName, subtaskNames, taskPlan, workerOfSubtask } from '../graph/execution-plan.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
 import { MessagePackCodec } from '../protocol/batch-codec.ts'
 import type { ChannelReader, ChannelWriter } from '../protocol/channel.ts'
@@ -19,6 +19,7 @@ import type { Backpressure, Exchange } from './output.ts'
 import { BroadcastExchange, ForwardExchange, HashExchange, OutputChannel, RebalanceExchange } from './output.ts'
 import { SplitReading } from './split-reading.ts'
 import { Task } from './task.ts'
+import { SharedWatermarkGroup } from './watermark-group.ts'
 
 /** What tasks tell the thread that runs them. */
 export interface TaskReports {
@@ -91,7 +92,7 @@ class TaskBuilder {
   readonly #clock: Clock
   readonly #channels: ChannelEnds
   readonly #reports: TaskReports
-  readonly #backpressure: Backpressure = { full: false }
+  readonly #backpressure: Backpressure = { full: false, behind: false }
   readonly #outputs: OutputChannel[] = []
 
   constructor(
@@ -114,7 +115,8 @@ class TaskBuilder {
     const name = subtaskName(plan.id, subtask)
     const restore = this.#deployment.restores[name] ?? { channelWatermarks: {}, operators: {} }
     const counters = new SubtaskCounters(this.#deployment.counters, subtaskNames(this.#deployment.plan).indexOf(name))
-    const chain = this.#buildChain(plan, subtask, restore, counters)
+    const reading = this.#buildReading(plan, subtask, restore)
+    const chain = this.#buildChain(plan, subtask, restore, counters, reading)
     const source = restore.operators[plan.id]
     return new Task({
       plan,
@@ -123,7 +125,7 @@ class TaskBuilder {
       inputs: this.#inputs(plan, subtask, restore),
       outputs: this.#outputs,
       backpressure: this.#backpressure,
-      reading: this.#buildReading(plan, subtask, restore),
+      reading,
       recordsRead: source?.records ?? 0,
       watermark: source?.watermark ?? WATERMARK_NONE,
       clock: this.#clock,
@@ -135,7 +137,13 @@ class TaskBuilder {
     })
   }
 
-  #buildChain(task: TaskPlan, subtask: number, restore: SubtaskRestore, counters: SubtaskCounters): OperatorChain {
+  #buildChain(
+    task: TaskPlan,
+    subtask: number,
+    restore: SubtaskRestore,
+    counters: SubtaskCounters,
+    splits: SourceSplits | undefined,
+  ): OperatorChain {
     const { plan, run } = this.#deployment
     let late = 0
     const environment = {
@@ -148,10 +156,27 @@ class TaskBuilder {
       run,
       attempt: this.#attempt,
       backpressure: this.#backpressure,
+      splits,
+      watermarkGroup: this.#watermarkGroup(task, counters),
       late: () => counters.set('late', ++late),
       wake: () => this.#reports.wake(),
     }
     return new OperatorChain(environment, (operator, cell) => this.#exchanges(operator, subtask, cell), restore.operators)
+  }
+
+  /** The cells of everybody in the group of a task; each task belongs to one at most. */
+  #watermarkGroup(task: TaskPlan, own: SubtaskCounters): WatermarkGroup | undefined {
+    const group = alignmentGroup(task)
+    if (group === undefined) return undefined
+    const { plan, counters } = this.#deployment
+    const rows = subtaskNames(plan)
+    const members = plan.tasks
+      .filter((each) => alignmentGroup(each) === group)
+      .flatMap((each) => Array.from({ length: each.parallelism }, (_, subtask) => rows.indexOf(subtaskName(each.id, subtask))))
+    return new SharedWatermarkGroup(
+      own,
+      members.map((row) => new SubtaskCounters(counters, row)),
+    )
   }
 
   #exchanges(

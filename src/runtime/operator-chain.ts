@@ -1,7 +1,7 @@
 import type { SluiceError } from '../core/errors.ts'
 import { locateError } from '../core/errors.ts'
 import { groupsOfSubtask } from '../core/key-groups.ts'
-import type { Operator, OperatorContext, Receiver, RecordCell } from '../core/operator.ts'
+import type { Operator, OperatorContext, Receiver, RecordCell, SourceSplits, WatermarkGroup } from '../core/operator.ts'
 import type { SinkWriter } from '../core/sink.ts'
 import type { Clock } from '../core/time.ts'
 import { NO_TIMESTAMP, WATERMARK_NONE } from '../core/time.ts'
@@ -24,6 +24,10 @@ export interface ChainEnvironment {
   readonly run: string
   readonly attempt: number
   readonly backpressure: Backpressure
+  /** The splits of the task's source. */
+  readonly splits?: SourceSplits | undefined
+  /** The alignment group of the task, if an operator of it belongs to one. */
+  readonly watermarkGroup?: WatermarkGroup | undefined
   /** Counts a record that came too late. */
   readonly late: () => void
   /** Asks for a step soon. */
@@ -48,6 +52,7 @@ export class OperatorChain {
   /** Takes the second input of a task whose first operator has two. */
   readonly second: Receiver | undefined
   readonly #links: readonly ChainLink[]
+  readonly #backpressure: Backpressure
   readonly #timed: readonly ChainLink[]
   /** Operators with results that come in from outside. */
   readonly #delivering: readonly ChainLink[]
@@ -61,6 +66,7 @@ export class OperatorChain {
       links.set(plan.id, link)
     }
     this.#links = [...links.values()].toReversed()
+    this.#backpressure = environment.backpressure
     this.head = this.#links[0]!.receiver
     this.second = this.#links[0]!.second
     this.#timed = this.#links.filter((link) => link.operator.nextProcessingTime !== undefined)
@@ -87,8 +93,11 @@ export class OperatorChain {
 
   /** Lets operators fire what their watermarks make due. False: an output is full, call again. */
   advance(): boolean {
-    for (const link of this.#links) if (!link.advance()) return false
-    return true
+    let done = true
+    // Those behind one that waits go on: it may be they for which it waits.
+    for (const link of this.#links) done = link.advance() && done
+    if (done) this.#backpressure.behind = false
+    return done
   }
 
   /** Results are under way that must be out before the task may end. */
@@ -103,26 +112,30 @@ export class OperatorChain {
     return false
   }
 
-  /** Lets operators emit results that have come in from outside. True when any did. */
+  /**
+   * Lets an operator emit results that have come in from outside, the last one first, because it makes room for those before it. True when
+   * one did: what it emitted is then carried out (`advance`) before another follows, lest a result overtake a watermark.
+   */
   deliver(): boolean {
-    let delivered = false
-    for (const link of this.#delivering) delivered = link.operator.deliver!() || delivered
-    return delivered
+    for (let index = this.#delivering.length - 1; index >= 0; index--) {
+      if (this.#delivering[index]!.deliver()) return true
+    }
+    return false
   }
 
-  /** The next instant at which an operator wants to act by the clock; `ending`: after the end of the input only pending results count. */
-  nextProcessingTime(ending: boolean): number {
+  /** The next instant at which an operator wants to act by the clock; `pendingOnly`: only those whose results are under way. */
+  nextProcessingTime(pendingOnly: boolean): number {
     let next = Number.POSITIVE_INFINITY
     for (const link of this.#timed) {
-      if (!ending || link.operator.pending) next = Math.min(next, link.operator.nextProcessingTime!())
+      if (!pendingOnly || link.operator.pending) next = Math.min(next, link.operator.nextProcessingTime!())
     }
     return next
   }
 
   /** Fires what is due by the clock. False: an output is full, call again. */
-  onProcessingTime(nowMs: number, ending: boolean): boolean {
+  onProcessingTime(nowMs: number, pendingOnly: boolean): boolean {
     for (const link of this.#timed) {
-      if (ending && !link.operator.pending) continue
+      if (pendingOnly && !link.operator.pending) continue
       if (link.operator.onProcessingTime?.(nowMs) === false) return false
     }
     return true
@@ -173,10 +186,14 @@ class ChainLink implements OperatorContext {
   readonly clock: Clock
   readonly keyed: KeyedBackend | undefined
   readonly timed: boolean
+  readonly splits: SourceSplits | undefined
+  readonly watermarkGroup: WatermarkGroup | undefined
   watermark: number
   records: number
   readonly #environment: ChainEnvironment
   readonly #readers: readonly ChainLink[]
+  /** The operators behind this one, however far, that may be full. */
+  readonly #holding: readonly ChainLink[]
   readonly #exchanges: readonly { readonly output: string; readonly exchange: Exchange }[]
   readonly #sides = new Map<string, Receiver>()
   #pendingWatermark: number
@@ -198,6 +215,7 @@ class ChainLink implements OperatorContext {
     this.plan = plan
     this.cell = cell
     this.#readers = readers
+    this.#holding = readers.flatMap((reader) => [...(reader.operator.deliver ? [reader] : []), ...reader.#holding])
     this.#exchanges = exchanges
     this.subtask = environment.subtask
     this.parallelism = environment.task.parallelism
@@ -208,6 +226,8 @@ class ChainLink implements OperatorContext {
     this.#emittedWatermark = WATERMARK_NONE
     this.records = restore?.records ?? 0
     this.timed = plan.timed
+    this.splits = environment.splits
+    this.watermarkGroup = plan.alignmentGroup === undefined ? undefined : environment.watermarkGroup
     const node = environment.nodes[plan.node]!
     if (plan.keyed) {
       this.keyed = new KeyedBackend(
@@ -218,8 +238,8 @@ class ChainLink implements OperatorContext {
     const made = this.#make(node)
     this.operator = made.operator
     this.writer = made.writer
-    for (const chunk of restore?.chunks ?? []) this.keyed?.restore(chunk)
     for (const { first, last, watermark } of restore?.watermarkFloors ?? []) this.keyed?.setWatermarkFloor(first, last, watermark)
+    for (const chunk of restore?.chunks ?? []) this.keyed?.restore(chunk)
     if (restore !== undefined && restore.states.length > 0) {
       this.operator.restore?.(restore.states.map(decodeValue), restore.rescaled)
     }
@@ -260,7 +280,11 @@ class ChainLink implements OperatorContext {
   // The operator's context
 
   get hasRoom(): boolean {
-    return !this.#environment.backpressure.full
+    if (this.#environment.backpressure.full) return false
+    // Between two results of one delivery, as between two records of a batch, what rose on the way is carried out.
+    if (this.operator.deliver !== undefined && !this.#open) return false
+    for (const link of this.#holding) if (link.operator.full) return false
+    return true
   }
 
   get operatorId(): string {
@@ -278,7 +302,7 @@ class ChainLink implements OperatorContext {
     this.#emittedWatermark = watermark
     for (const reader of this.#readers) reader.receiveWatermark(watermark)
     for (const { exchange } of this.#exchanges) {
-      for (const channel of exchange.channels) channel.sendControl({ kind: 'watermark', time: watermark })
+      for (const channel of exchange.channels) channel.addWatermark(watermark)
     }
   }
 
@@ -314,7 +338,9 @@ class ChainLink implements OperatorContext {
   // Its life in the chain
 
   receiveWatermark(watermark: number): void {
-    if (watermark > this.#pendingWatermark) this.#pendingWatermark = watermark
+    if (watermark <= this.#pendingWatermark) return
+    this.#pendingWatermark = watermark
+    this.#environment.backpressure.behind = true
   }
 
   /** Idleness waits for the watermarks before it; activity goes on at once, before the record that it announces. */
@@ -325,7 +351,31 @@ class ChainLink implements OperatorContext {
   }
 
   get #behind(): boolean {
-    return this.#firing || this.#pendingWatermark > this.watermark || this.operator.pending === true
+    return this.#catchingUp || this.operator.pending === true
+  }
+
+  get #catchingUp(): boolean {
+    return this.#firing || this.#pendingWatermark > this.watermark
+  }
+
+  /** True when every operator behind this one has carried out the watermarks that it was given. */
+  get #open(): boolean {
+    for (const reader of this.#readers) if (reader.#catchingUp || !reader.#open) return false
+    return true
+  }
+
+  /** Emits results that have come in from outside. To the operators behind they are a batch. */
+  deliver(): boolean {
+    if (!this.#open || !this.operator.deliver!()) return false
+    this.#endBatch()
+    return true
+  }
+
+  #endBatch(): void {
+    for (const reader of this.#readers) {
+      reader.operator.onBatchEnd?.()
+      reader.#endBatch()
+    }
   }
 
   advance(): boolean {
@@ -364,21 +414,21 @@ class ChainLink implements OperatorContext {
   }
 
   snapshot(): OperatorSnapshot {
-    const state = this.operator.snapshot?.()
     const watermarkFloors = this.keyed?.watermarkFloors() ?? []
     return {
       operator: this.operatorId,
       watermark: this.watermark,
       ...(watermarkFloors.length === 0 ? {} : { watermarkFloors }),
       records: this.records,
-      ...(state === undefined ? {} : { state: encodeValue(state) }),
-      chunks: this.#snapshotKeyed(),
+      ...this.#snapshotState(),
     }
   }
 
-  #snapshotKeyed(): OperatorSnapshot['chunks'] {
+  #snapshotState(): Pick<OperatorSnapshot, 'state' | 'chunks'> {
     try {
-      return this.keyed?.snapshot() ?? []
+      // In this order: an operator may write into its keyed state what it kept beside it.
+      const state = this.operator.snapshot?.()
+      return { ...(state === undefined ? {} : { state: encodeValue(state) }), chunks: this.keyed?.snapshot() ?? [] }
     } catch (error) {
       throw this.failure(error)
     }

@@ -2,12 +2,15 @@ import { hashKey, murmur, subtaskOfGroup } from '../core/key-groups.ts'
 import type { Receiver, RecordCell } from '../core/operator.ts'
 import type { ChannelWriter } from '../protocol/channel.ts'
 import { BATCH_RECORDS } from '../protocol/channel.ts'
-import type { Element, RecordBatch } from '../protocol/element.ts'
+import type { BatchWatermarks, Element, RecordBatch } from '../protocol/element.ts'
 import { recordBatch } from '../protocol/element.ts'
 
-/** One flag for all outputs of a task: checked after every record, so it must cost one load. */
+/** Flags of a task that are looked at after every record, so each must cost one load. */
 export interface Backpressure {
+  /** An output is full, or an operator can take no more. */
   full: boolean
+  /** A watermark rose inside the chain: what it makes due comes before the next record. */
+  behind: boolean
 }
 
 /** The open batch of one channel. */
@@ -16,6 +19,8 @@ export class OutputChannel {
   readonly #backpressure: Backpressure
   readonly #failure: (error: unknown) => Error
   #batch: RecordBatch = recordBatch()
+  /** Watermarks of the open batch. */
+  #watermarks: BatchWatermarks | undefined
   #batchRecords = BATCH_RECORDS
   /** Records sent so far. */
   records = 0
@@ -34,14 +39,33 @@ export class OutputChannel {
     if (batch.values.length >= this.#batchRecords) this.sendBatch()
   }
 
+  /** A watermark, behind all records so far. It travels with the open batch, or at the latest when that would be sent. */
+  addWatermark(time: number): void {
+    const after = this.#batch.values.length
+    const watermarks = (this.#watermarks ??= { after: [], times: [] })
+    const last = watermarks.after.length - 1
+    if (last >= 0 && watermarks.after[last] === after) watermarks.times[last] = time
+    else {
+      watermarks.after.push(after)
+      watermarks.times.push(time)
+    }
+  }
+
   /** Sends what the open batch holds. True when it held anything. */
   sendBatch(): boolean {
     const batch = this.#batch
-    if (batch.values.length === 0) return false
+    const watermarks = this.#watermarks
+    const { length } = batch.values
+    if (length === 0 && watermarks === undefined) return false
+    this.#watermarks = undefined
+    if (length === 0) {
+      this.#write({ kind: 'watermark', time: watermarks!.times[0]! })
+      return true
+    }
     this.#batch = recordBatch()
-    this.records += batch.values.length
+    this.records += length
     this.#batchRecords = this.#writer.batchRecords
-    this.#write(batch)
+    this.#write(watermarks === undefined ? batch : { ...batch, watermarks })
     return true
   }
 

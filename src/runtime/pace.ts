@@ -7,6 +7,7 @@ const RECORDS_MAX = 1 << 16
  * full batches, and few for a slow one, for quick checkpoints (the idea of Apache Flink's buffer debloating, FLIP-183).
  */
 export class Pace {
+  readonly #now: () => number
   #msPerRecord = 0
   #beganMs = 0
   #announced = 0
@@ -15,27 +16,32 @@ export class Pace {
   /** How long the task has been held up by full outputs, in all. */
   blockedMs = 0
 
+  /** @param now measures time; tests have one that stands still, for batches that do not depend on how fast they run */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now
+  }
+
   /** An output is full. */
   block(): void {
-    this.#blockedSinceMs ??= performance.now()
+    this.#blockedSinceMs ??= this.#now()
   }
 
   /** There is room again. */
   unblock(): void {
     if (this.#blockedSinceMs === undefined) return
-    const ms = performance.now() - this.#blockedSinceMs
+    const ms = this.#now() - this.#blockedSinceMs
     this.#blockedSinceMs = undefined
     this.#blockedMs += ms
     this.blockedMs += ms
   }
 
   begin(): void {
-    this.#beganMs = performance.now()
+    this.#beganMs = this.#now()
   }
 
   end(records: number): void {
     if (records === 0) return
-    const ms = (performance.now() - this.#beganMs + this.#blockedMs) / records
+    const ms = (this.#now() - this.#beganMs + this.#blockedMs) / records
     this.#blockedMs = 0
     this.#msPerRecord = this.#msPerRecord === 0 ? ms : this.#msPerRecord * 0.8 + ms * 0.2
   }

@@ -1,6 +1,7 @@
 import { assert } from '../core/assert.ts'
 import type { SluiceError } from '../core/errors.ts'
 import { locateError } from '../core/errors.ts'
+import type { SourceSplits } from '../core/operator.ts'
 import type { Source, SourceContext, SplitReader } from '../core/source.ts'
 import { decodeValue, encodeValue } from '../core/value-codec.ts'
 import type { SplitState } from '../protocol/messages.ts'
@@ -24,18 +25,35 @@ const END: Reading = { type: 'end' }
  * - `positions()` speaks of the records up to the last `handedOn()`: a batch that was polled but not handed on in full is not counted, so
  *   a barrier between two batches and the positions are one atomic step.
  * - At most one promise of each reader is under way.
+ * - `reading` are the splits that are read side by side. Of a source that is read in turn: all that are not done. Of any other: those up to
+ *   the furthest one that was ever begun. That is one, unless a change of parallelism brought together what several subtasks were
+ *   reading; these then go on side by side as before, or one would run to its end while another stands where the watermark does.
  */
-export class SplitReading {
+export class SplitReading implements SourceSplits {
   readonly #inTurn: boolean
   readonly #context: SourceContext
   readonly #splits: readonly OwnSplit[]
+  readonly #byIndex: ReadonlyMap<number, OwnSplit>
+  readonly #heldUp = new HeldUpClock()
+  readonly #gates: ((split: number) => boolean)[] = []
+  /** Splits that are being read, in order. */
+  #active: OwnSplit[]
+  /** Place of the first split that is not being read yet. */
+  #next: number
+  #reading: readonly number[] = []
+  #changed = true
   #turn = 0
   #lastRead: OwnSplit | undefined
 
+  /** @param splits in the order of their index */
   constructor(source: Source<unknown>, context: SourceContext, splits: readonly SplitState[], wake: () => void) {
     this.#inTurn = source.inTurn === true
     this.#context = context
-    this.#splits = splits.map((state) => new OwnSplit(source, context, state, wake))
+    this.#splits = splits.map((state) => new OwnSplit(source, context, state, wake, this.#heldUp))
+    this.#byIndex = new Map(this.#splits.map((split) => [split.index, split]))
+    this.#next = this.#inTurn ? splits.length : splits.findLastIndex(isBegun) + 1
+    this.#active = this.#splits.slice(0, this.#next)
+    this.#settle()
   }
 
   /** @throws SluiceError what the source threw, with its place */
@@ -43,10 +61,8 @@ export class SplitReading {
     try {
       // A loop, because any number of splits in a row may be empty.
       for (;;) {
-        const reading = this.#inTurn
-          ? this.#nextInTurn(max)
-          : (this.#splits.find((split) => !split.done)?.next(max, this.#hold) ?? END)
-        if (reading.type !== 'end' || this.#splits.every((split) => split.done)) return reading
+        const reading = this.#round(max)
+        if (reading.type !== 'end' || this.#active.length === 0) return reading
       }
     } catch (error) {
       throw this.#failure(error)
@@ -58,17 +74,76 @@ export class SplitReading {
     this.#lastRead = split
   }
 
-  #nextInTurn(max: number): Reading {
+  /** Asks the active splits in turn until one has records, or comes to its end. */
+  #round(max: number): Reading {
     let best: Reading = END
-    for (let tried = 0; tried < this.#splits.length; tried++) {
-      const split = this.#splits[this.#turn++ % this.#splits.length]!
-      if (split.done) continue
-      const reading = split.next(max, this.#hold)
+    for (let tried = this.#active.length; tried > 0; tried--) {
+      this.#turn = this.#turn < this.#active.length ? this.#turn : 0
+      const split = this.#active[this.#turn++]!
+      const reading = this.#ask(split, max)
       if (reading.type === 'records') return reading
+      if (split.done) {
+        this.#turn--
+        this.#settle()
+        return END
+      }
       // Somebody who has nothing now is asked again soon, whatever the others wait for.
       if (reading.type === 'nothing' || best.type === 'end') best = reading
     }
     return best
+  }
+
+  #ask(split: OwnSplit, max: number): Reading {
+    for (const held of this.#gates) if (held(split.index)) return split.leaveAlone()
+    return split.next(max, this.#hold)
+  }
+
+  /** Takes what is done out of the active splits, and goes on to the next one when none is left. */
+  #settle(): void {
+    this.#active = this.#active.filter((split) => !split.done)
+    while (this.#active.length === 0 && this.#next < this.#splits.length) {
+      const split = this.#splits[this.#next++]!
+      if (!split.done) this.#active.push(split)
+    }
+    this.#reading = this.#active.map((split) => split.index)
+    this.#changed = true
+  }
+
+  // What operators that make watermarks ask
+
+  get reading(): readonly number[] {
+    return this.#reading
+  }
+
+  listenedMs(split: number): number {
+    return this.#byIndex.get(split)?.listenedMs ?? 0
+  }
+
+  holdBack(held: (split: number) => boolean): void {
+    this.#gates.push(held)
+  }
+
+  // What the task says and asks
+
+  /** The split whose records are on their way, by its place in the enumeration. */
+  get split(): number {
+    return this.#lastRead?.index ?? -1
+  }
+
+  /** True when `reading` has changed since this was last asked. */
+  takeChange(): boolean {
+    const changed = this.#changed
+    this.#changed = false
+    return changed
+  }
+
+  /** The task stands still because of those behind it: meanwhile nobody listens to the source. */
+  block(): void {
+    this.#heldUp.begin(this.#context.now())
+  }
+
+  unblock(): void {
+    if (this.#heldUp.running) this.#heldUp.end(this.#context.now())
   }
 
   /** All records of the last reading have been handed on. */
@@ -82,7 +157,7 @@ export class SplitReading {
   }
 
   positions(): readonly SplitState[] {
-    return this.#splits.map((split) => split.state())
+    return this.#splits.map((split) => split.state(this.#active.includes(split)))
   }
 
   /** Closes all readers. @throws the first error of theirs */
@@ -104,12 +179,41 @@ export class SplitReading {
   }
 }
 
+/** Whether a checkpoint says that a split has been begun: with a record, or while it waited for its first one. */
+function isBegun({ position, reading = false }: SplitState): boolean {
+  return position !== undefined || reading
+}
+
+/** How long a task has been held up in all. */
+class HeldUpClock {
+  #sinceMs: number | undefined
+  #totalMs = 0
+
+  get running(): boolean {
+    return this.#sinceMs !== undefined
+  }
+
+  begin(nowMs: number): void {
+    this.#sinceMs ??= nowMs
+  }
+
+  end(nowMs: number): void {
+    this.#totalMs = this.totalMs(nowMs)
+    this.#sinceMs = undefined
+  }
+
+  totalMs(nowMs: number): number {
+    return this.#totalMs + (this.#sinceMs === undefined ? 0 : Math.max(0, nowMs - this.#sinceMs))
+  }
+}
+
 /** One split and its reader: not open, open, or done. */
 class OwnSplit {
+  readonly index: number
   readonly #source: Source<unknown>
   readonly #context: SourceContext
   readonly #wake: () => void
-  readonly #index: number
+  readonly #heldUp: HeldUpClock
   readonly #encoded: Uint8Array<ArrayBuffer>
   #position: unknown
   #started: boolean
@@ -119,12 +223,24 @@ class OwnSplit {
   #pending = false
   #closed = false
   done: boolean
+  /** For how long the split has been asked for records, in all. */
+  listenedMs = 0
+  /** When it was last asked, and how long the task had been held up by then; absent when it was left alone since. */
+  #askedMs: number | undefined
+  #heldUpMs = 0
 
-  constructor(source: Source<unknown>, context: SourceContext, state: SplitState, wake: () => void) {
+  constructor(
+    source: Source<unknown>,
+    context: SourceContext,
+    state: SplitState,
+    wake: () => void,
+    heldUp: HeldUpClock,
+  ) {
+    this.#heldUp = heldUp
     this.#source = source
     this.#context = context
     this.#wake = wake
-    this.#index = state.index
+    this.index = state.index
     this.#encoded = state.split
     this.#position = state.position === undefined ? undefined : decodeValue(state.position)
     this.#started = state.position !== undefined
@@ -133,6 +249,7 @@ class OwnSplit {
 
   /** @param hold is told that this split's records are on their way */
   next(max: number, hold: (split: OwnSplit) => void): Reading {
+    this.#listen()
     if (this.#pending) return WAITING
     const arrived = this.#takeSettled()
     if (this.done) return END
@@ -150,6 +267,21 @@ class OwnSplit {
     if (answer.length === 0) return NOTHING
     hold(this)
     return { type: 'records', records: answer }
+  }
+
+  /** The time since the last question counts: whatever comes now was not there then. */
+  #listen(): void {
+    const nowMs = this.#context.now()
+    const heldUpMs = this.#heldUp.totalMs(nowMs)
+    if (this.#askedMs !== undefined) this.listenedMs += Math.max(0, nowMs - this.#askedMs - (heldUpMs - this.#heldUpMs))
+    this.#askedMs = nowMs
+    this.#heldUpMs = heldUpMs
+  }
+
+  /** Held back: not asked, and not listened to until it is asked again. */
+  leaveAlone(): Reading {
+    this.#askedMs = undefined
+    return NOTHING
   }
 
   #finish(reader: SplitReader<unknown>): Reading {
@@ -172,9 +304,9 @@ class OwnSplit {
     this.#started = true
   }
 
-  state(): SplitState {
+  state(reading: boolean): SplitState {
     const position = this.#started ? { position: encodeValue(this.#position) } : {}
-    return { index: this.#index, split: this.#encoded, done: this.done, ...position }
+    return { index: this.index, split: this.#encoded, done: this.done, ...position, ...(reading ? { reading } : {}) }
   }
 
   close(): void {

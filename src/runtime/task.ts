@@ -11,7 +11,7 @@ import type { InputSide } from '../graph/stream-graph.ts'
 import type { ChannelReader } from '../protocol/channel.ts'
 import { BATCH_RECORDS } from '../protocol/channel.ts'
 import type { SubtaskCounters } from '../protocol/counters.ts'
-import type { Element, RecordBatch } from '../protocol/element.ts'
+import type { BatchWatermarks, Element, RecordBatch } from '../protocol/element.ts'
 import type { OperatorSnapshot, SubtaskSnapshot } from '../protocol/messages.ts'
 import { InputGate } from './input-gate.ts'
 import type { OperatorChain, PreparedSink } from './operator-chain.ts'
@@ -81,9 +81,13 @@ export class Task {
   readonly #aligner: BarrierAligner
   readonly #merger: WatermarkMerger
   readonly #gate: InputGate
-  readonly #pace = new Pace()
+  readonly #pace: Pace
   #state: TaskState = 'running'
-  #batch: { readonly values: readonly unknown[]; readonly timestamps: readonly number[] | undefined } | undefined
+  #batch: TaskBatch | undefined
+  /** How many watermarks of the batch have been met, and before which record the next one comes. */
+  #batchWatermarks = 0
+  #nextWatermarkAt = NEVER
+  #channel = 0
   #receiver: Receiver
   #batchIndex = 0
   #recordsIn = 0
@@ -92,11 +96,15 @@ export class Task {
   #settledTrigger: number
   #caughtUp = true
   #idle = false
+  /** The last step found an operator that waits for the world outside, and room in the outputs. */
+  #held = false
   #lastAcknowledgement: Promise<void> = Promise.resolve()
 
   constructor(parts: TaskParts) {
     this.name = subtaskName(parts.plan.id, parts.subtask)
     this.#parts = parts
+    const { clock } = parts
+    this.#pace = new Pace(clock.elapsed && (() => clock.elapsed!()))
     this.#chain = parts.chain
     this.#receiver = parts.chain.head
     this.#recordsRead = parts.recordsRead
@@ -124,11 +132,15 @@ export class Task {
   /** Does a piece of work. False when there was none to do. */
   step(): boolean {
     if (this.#state === 'closed') return false
+    this.#held = false
     if (this.#parts.backpressure.full && !this.#flushFull()) return false
+    if (this.#chain.full) return this.#stepHeld()
+    this.#unblock()
     if (!this.#caughtUp) return this.#catchUp()
-    if (this.#chain.deliver()) return this.#catchUp()
     // A timer that is due does not take the turn of the input, or one that is always due would stop it for ever.
     if (this.#timerDue && !this.#fireProcessingTime()) return true
+    // After the timers, which may have settled something: when it returns false, only the world outside can change that.
+    if (this.#chain.deliver()) return this.#catchUp()
     if (this.#batch !== undefined) return this.#handleBatch()
     if (this.#state === 'draining' && !this.#chain.pending) return this.#end()
     const worked = this.#parts.reading === undefined ? this.#stepInput() : this.#stepSource(this.#parts.reading)
@@ -146,7 +158,8 @@ export class Task {
   /** Whether a step would find something to do; asked a last time before the worker sleeps. */
   get ready(): boolean {
     if (this.#state === 'closed') return false
-    if (this.#parts.backpressure.full) return !this.#chain.full && this.#parts.outputs.every((output) => output.flush())
+    if (this.#held) return this.#controlReadable
+    if (this.#parts.backpressure.full) return this.#parts.outputs.every((output) => output.flush())
     if (!this.#caughtUp || this.#batch !== undefined) return true
     if (this.#state === 'draining' && !this.#chain.pending) return true
     return this.#parts.reading === undefined ? this.#gate.readable : this.#triggered > this.#settledTrigger
@@ -154,10 +167,23 @@ export class Task {
 
   /** When a step should be tried again though nobody rings: a timer is due, or a source had nothing. */
   nextWakeup(): number {
-    return Math.min(this.#retrySourceAt, this.#nextTimer)
+    if (this.#held) return this.#chain.nextProcessingTime(true)
+    // Whoever makes room rings; until then no timer can fire.
+    if (this.#parts.backpressure.full) return Number.POSITIVE_INFINITY
+    return Math.min(this.#retrySourceAt, this.nextTimer)
   }
 
   #retrySourceAt = Number.POSITIVE_INFINITY
+
+  /** Whoever feeds the source knows that it has something: it is asked at the next step. */
+  askSource(): void {
+    this.#retrySourceAt = Number.POSITIVE_INFINITY
+  }
+
+  /** Results of asynchronous calls are under way. */
+  get pending(): boolean {
+    return this.#chain.pending
+  }
 
   /** The coordinator asks a source for a barrier; it is sent between two batches. */
   trigger(checkpoint: number): void {
@@ -203,7 +229,7 @@ export class Task {
   #handleElement(element: Element, channel: number): void {
     switch (element.kind) {
       case 'records':
-        this.#begin(element, this.#parts.inputs[channel]!.side)
+        this.#begin(element, channel)
         this.#handleBatch()
         return
       case 'watermark':
@@ -230,10 +256,13 @@ export class Task {
     this.#catchUp()
   }
 
-  #begin(batch: RecordBatch, side: InputSide): void {
-    this.#receiver = side === 'second' ? this.#chain.second! : this.#chain.head
+  #begin(batch: RecordBatch, channel: number): void {
+    this.#receiver = this.#parts.inputs[channel]!.side === 'second' ? this.#chain.second! : this.#chain.head
+    this.#channel = channel
     this.#batch = batch
     this.#batchIndex = 0
+    this.#batchWatermarks = 0
+    this.#nextWatermarkAt = batch.watermarks?.after[0] ?? NEVER
     this.#recordsIn += batch.values.length
   }
 
@@ -246,19 +275,42 @@ export class Task {
     let index = this.#batchIndex
     this.#pace.begin()
     while (index < values.length && !backpressure.full) {
+      // A watermark between two records acts between them: which records are late does not depend on how they were packed.
+      if (index === this.#nextWatermarkAt && !this.#meetWatermark()) break
       cell.timestamp = timestamps === undefined ? NO_TIMESTAMP : timestamps[index]!
       receiver.onRecord(values[index])
       index++
+      if (backpressure.behind && !this.#catchUpNow()) break
     }
     this.#pace.end(index - this.#batchIndex)
     this.#batchIndex = index
     if (index < values.length) return true
+    if (index === this.#nextWatermarkAt && !backpressure.full && this.#caughtUp) this.#meetWatermark()
+    if (index === this.#nextWatermarkAt) return true
     this.#batch = undefined
     this.#chain.onBatchEnd()
     this.#parts.reading?.handedOn()
     if (this.#pace.changed) this.#askForLess()
     this.#catchUp()
     return true
+  }
+
+  /** False: what became due waits for room. */
+  #meetWatermark(): boolean {
+    const { after, times } = this.#batch!.watermarks!
+    const time = times[this.#batchWatermarks++]!
+    this.#nextWatermarkAt = after[this.#batchWatermarks] ?? NEVER
+    if (time === WATERMARK_END) this.#onMergedTime(this.#merger.onWatermark(this.#channel, time))
+    else if (this.#merger.raise(this.#channel, time)) {
+      this.#chain.onWatermark(this.#merger.output)
+      this.#catchUp()
+    }
+    return this.#caughtUp
+  }
+
+  #catchUpNow(): boolean {
+    this.#catchUp()
+    return this.#caughtUp
   }
 
   /** What waits in front of a slow task holds barriers up: its channels are asked for as much as it handles in a moment. */
@@ -277,10 +329,11 @@ export class Task {
 
   /** After the end of the input nothing may follow it: timers by the clock that are still set then do not fire. */
   get #timerDue(): boolean {
-    return this.#nextTimer <= this.#parts.clock.now()
+    return this.nextTimer <= this.#parts.clock.now()
   }
 
-  get #nextTimer(): number {
+  /** The next instant at which an operator wants to act by the clock. */
+  get nextTimer(): number {
     if (this.#state === 'ended' || this.#state === 'closed') return Number.POSITIVE_INFINITY
     return this.#chain.nextProcessingTime(this.#state === 'draining')
   }
@@ -292,44 +345,75 @@ export class Task {
     return this.#caughtUp && !this.#parts.backpressure.full
   }
 
-  #flushFull(): boolean {
+  #block(): void {
     this.#pace.block()
+    this.#parts.reading?.block()
+  }
+
+  #unblock(): void {
+    this.#pace.unblock()
+    this.#parts.reading?.unblock()
+  }
+
+  #flushFull(): boolean {
+    this.#block()
     for (const output of this.#parts.outputs) if (!output.flush()) return false
     this.#parts.backpressure.full = false
-    // The outputs have room, but an operator that asked for a pause may still wait for the world outside.
-    if (this.#chain.full && !this.#deliverMore()) return false
-    this.#pace.unblock()
     return true
   }
 
-  /** Emits what has come in and fails or tries again what took too long. False: the operator can still take nothing. */
-  #deliverMore(): boolean {
-    this.#chain.onProcessingTime(this.#parts.clock.now(), true)
-    this.#chain.deliver()
-    this.#catchUp()
-    if (this.#chain.full) this.#parts.backpressure.full = true
-    return !this.#parts.backpressure.full
+  /**
+   * The outputs have room, but an operator can take no more before the world outside has answered. Meanwhile answers, their timeouts and
+   * barriers are handled, and nothing else.
+   */
+  #stepHeld(): boolean {
+    const { backpressure, clock } = this.#parts
+    this.#block()
+    if (!this.#caughtUp) this.#catchUp()
+    this.#chain.onProcessingTime(clock.now(), true)
+    if (this.#chain.deliver()) return this.#catchUp()
+    // What was just carried out may have filled an output; then it is that which the task waits for.
+    this.#held = !backpressure.full
+    backpressure.full = true
+    if (this.#held && this.#controlReadable) return this.#stepControl()
+    return this.flush()
+  }
+
+  /** Whether a held task could take a barrier, or records to look at later. */
+  get #controlReadable(): boolean {
+    if (!this.#caughtUp || this.#batch !== undefined) return false
+    return this.#parts.reading === undefined ? this.#gate.readable : this.#triggered > this.#settledTrigger
+  }
+
+  #stepControl(): boolean {
+    return this.#parts.reading === undefined ? this.#stepInput() : this.#stepTrigger()
   }
 
   // Sources
 
+  #stepTrigger(): boolean {
+    if (this.#triggered <= this.#settledTrigger) return false
+    this.#settledTrigger = this.#triggered
+    this.#takeSnapshot(this.#triggered)
+    return true
+  }
+
   #stepSource(reading: SplitReading): boolean {
-    if (this.#triggered > this.#settledTrigger) {
-      this.#settledTrigger = this.#triggered
-      this.#takeSnapshot(this.#triggered)
-      return true
-    }
+    if (this.#stepTrigger()) return true
     if (this.#state !== 'running') return false
     const now = this.#parts.clock.now()
     if (now < this.#retrySourceAt && this.#retrySourceAt !== Number.POSITIVE_INFINITY) return false
     this.#retrySourceAt = Number.POSITIVE_INFINITY
     const read = reading.next(Math.min(BATCH_RECORDS, this.#pace.recordsInAMoment(1)))
+    if (reading.takeChange()) this.#onSplitsChange()
     switch (read.type) {
       case 'records':
         this.#recordsRead += read.records.length
+        this.#chain.cell.split = reading.split
         this.#batch = { values: read.records, timestamps: undefined }
         this.#batchIndex = 0
-        return this.#handleBatch()
+        // What the end of another split has made due comes first.
+        return this.#caughtUp ? this.#handleBatch() : true
       case 'nothing':
         this.#retrySourceAt = now + SOURCE_RETRY_MS
         return false
@@ -342,6 +426,12 @@ export class Task {
       default:
         return unreachable(read)
     }
+  }
+
+  /** A split that has ended may be the one that held the watermark back. */
+  #onSplitsChange(): void {
+    this.#chain.onBatchEnd()
+    this.#catchUp()
   }
 
   #end(): boolean {
@@ -385,6 +475,16 @@ export class Task {
 }
 
 const SOURCE_RETRY_MS = 5
+
+/** A batch on its way through the chain; what a source has read has neither timestamps nor watermarks. */
+interface TaskBatch {
+  readonly values: readonly unknown[]
+  readonly timestamps: readonly number[] | undefined
+  readonly watermarks?: BatchWatermarks | undefined
+}
+
+/** Index of a record that no batch has. */
+const NEVER = -1
 
 function withCommittables(snapshot: SubtaskSnapshot, sinks: readonly PreparedSink[]): SubtaskSnapshot {
   const staged = new Map(sinks.map((sink) => [sink.operator, sink.committables]))

@@ -53,6 +53,18 @@ export class WatermarkMerger {
     return this.#merge()
   }
 
+  /** A watermark between two records, short of the end of time. True when the output rose. */
+  raise(channel: number, watermark: number): boolean {
+    const state = this.#channels[channel]!
+    if (watermark <= state.watermark) return false
+    state.watermark = watermark
+    if (watermark >= this.#output) state.caughtUp = true
+    const candidate = this.#candidate()
+    if (candidate <= this.#output) return false
+    this.#output = candidate
+    return true
+  }
+
   onIdle(channel: number): MergedTime {
     const state = this.#channels[channel]!
     if (state.status === 'active') state.status = 'idle'

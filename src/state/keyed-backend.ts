@@ -1,7 +1,7 @@
 import { assert } from '../core/assert.ts'
 import { SluiceError } from '../core/errors.ts'
 import { canonicalKey, keyGroupOf } from '../core/key-groups.ts'
-import type { KeyedContext, KeyedTable, KeyedTimers, PaneTable, WatermarkFloor } from '../core/keyed-state.ts'
+import type { KeyedContext, KeyedTable, KeyedTimers, PaneTable, TableForm, WatermarkFloor } from '../core/keyed-state.ts'
 import { WATERMARK_NONE } from '../core/time.ts'
 import { GroupedTable } from './grouped-table.ts'
 import { WindowPanes } from './pane-table.ts'
@@ -39,6 +39,8 @@ export class KeyedBackend implements KeyedContext {
   readonly #tables = new Map<string, GroupedTable<unknown>>()
   readonly #panes = new Map<string, WindowPanes<unknown>>()
   readonly #timers = new Map<string, TimerQueue>()
+  /** Names of timers that are not part of snapshots. */
+  readonly #derived = new Set<string>()
   /** By key group; absent as long as no group is ahead. */
   #floors: Float64Array | undefined
 
@@ -75,8 +77,8 @@ export class KeyedBackend implements KeyedContext {
     current.sequence++
   }
 
-  table<V>(name: string): KeyedTable<V> {
-    return this.#table(name) as GroupedTable<unknown> as KeyedTable<V>
+  table<V>(name: string, form?: TableForm<V>): KeyedTable<V> {
+    return this.#table(name, form as TableForm<unknown> | undefined) as GroupedTable<unknown> as KeyedTable<V>
   }
 
   panes<V>(name: string): PaneTable<V> {
@@ -118,7 +120,19 @@ export class KeyedBackend implements KeyedContext {
     if (this.#floors?.every((floor) => floor <= watermark)) this.#floors = undefined
   }
 
-  timers(name = ''): KeyedTimers {
+  forEachKey(table: string, visit: (key: unknown) => void): void {
+    const found = this.#tables.get(table)
+    if (found === undefined) return
+    for (const { key, canonical, group } of found.keys(this.#firstGroup, this.#lastGroup)) {
+      this.#resume(key, canonical, group)
+      if (found.has()) visit(key)
+    }
+    // A handle that outlives its visit speaks of no key.
+    this.#resume(undefined, undefined, -1)
+  }
+
+  timers(name = '', derived = false): KeyedTimers {
+    if (derived) this.#derived.add(name)
     const event = this.#timerQueue('event-timer', name)
     const processing = this.#timerQueue('processing-timer', name)
     const resume = (key: unknown, canonical: unknown, group: number): void => this.#resume(key, canonical, group)
@@ -133,9 +147,9 @@ export class KeyedBackend implements KeyedContext {
     }
   }
 
-  #table(name: string): GroupedTable<unknown> {
+  #table(name: string, form?: TableForm<unknown>): GroupedTable<unknown> {
     let table = this.#tables.get(name)
-    if (table === undefined) this.#tables.set(name, (table = new GroupedTable(name, this.#current)))
+    if (table === undefined) this.#tables.set(name, (table = new GroupedTable(name, this.#current, form)))
     return table
   }
 
@@ -163,7 +177,8 @@ export class KeyedBackend implements KeyedContext {
   }
 
   #states(): readonly SnapshottedState[] {
-    return [...this.#tables.values(), ...this.#panes.values(), ...this.#timers.values()]
+    const timers = [...this.#timers.values()].filter((queue) => !this.#derived.has(queue.name))
+    return [...this.#tables.values(), ...this.#panes.values(), ...timers]
   }
 
   /** Takes those entries of a chunk that belong to this subtask's key groups. */
@@ -176,6 +191,8 @@ export class KeyedBackend implements KeyedContext {
       )
       this.#stateOf(section).restore(section)
     }
+    // No key is the current one before the first record.
+    this.#resume(undefined, undefined, -1)
   }
 
   #stateOf(section: StateSection): SnapshottedState {

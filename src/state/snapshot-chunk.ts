@@ -1,3 +1,4 @@
+import type { StoredForm } from '../core/keyed-state.ts'
 import { decodeValue, encodeInPlace } from '../core/value-codec.ts'
 
 /**
@@ -21,6 +22,8 @@ export interface StateSection {
   readonly keys: readonly unknown[]
   /** By position of the keys; empty for timers. */
   readonly values: readonly unknown[]
+  /** How a table holds its values; absent for plain ones of version 1. */
+  readonly form?: StoredForm
 }
 
 const CHUNK_BYTES = 1 << 16
@@ -40,8 +43,10 @@ export class ChunkWriter {
     let entries = SECTION_ENTRIES_MAX
     for (let from = 0; from < section.keys.length; ) {
       const to = Math.min(from + entries, section.keys.length)
-      const { kind, name, group, namespace } = section
-      const encoded = encodeInPlace([kind, name, group, namespace, section.keys.slice(from, to), section.values.slice(from, to)])
+      const { kind, name, group, namespace, form } = section
+      const fields: unknown[] = [kind, name, group, namespace, section.keys.slice(from, to), section.values.slice(from, to)]
+      if (form !== undefined) fields.push(form.version, form.stamps)
+      const encoded = encodeInPlace(fields)
       if (encoded.byteLength > CHUNK_BYTES && to - from > 1) {
         entries = Math.max(1, Math.floor(((to - from) * CHUNK_BYTES) / (2 * encoded.byteLength)))
         continue
@@ -90,9 +95,11 @@ export function* readChunk(bytes: Uint8Array): Generator<StateSection> {
       number,
       unknown[],
       unknown[],
+      StoredForm['version']?,
+      StoredForm['stamps']?,
     ]
-    const [kind, name, group, namespace, keys, values] = fields
-    yield { kind, name, group, namespace, keys, values }
+    const [kind, name, group, namespace, keys, values, version, stamps] = fields
+    yield { kind, name, group, namespace, keys, values, ...(version === undefined ? {} : { form: { version, stamps } }) }
     at += 4 + length
   }
 }

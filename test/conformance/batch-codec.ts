@@ -52,6 +52,24 @@ export function describeBatchCodec(create: () => BatchCodec): void {
       expectSame(batch([]), roundTrip(batch([])))
     })
 
+    test('keeps the watermarks between its records, with timestamps and without', () => {
+      for (const timestamps of [
+        [1, 2, 3],
+        [Number.NaN, Number.NaN, Number.NaN],
+      ]) {
+        for (const watermarks of [
+          { after: [0], times: [Number.NEGATIVE_INFINITY] },
+          { after: [3], times: [Number.POSITIVE_INFINITY] },
+          { after: [0, 1, 2, 3], times: [-5, 0, 0.5, 1_700_000_000_000] },
+        ]) {
+          expectSame(
+            { ...batch(['a', { b: 1 }, null], timestamps), watermarks },
+            roundTrip({ ...batch(['a', { b: 1 }, null], timestamps), watermarks }),
+          )
+        }
+      }
+    })
+
     test('keeps the timestamp of every record, also of those without one', () => {
       const values = [1, 2, 3, 4]
       for (const timestamps of [

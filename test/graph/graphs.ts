@@ -14,6 +14,7 @@ export interface NodeSketch {
   readonly keyOf?: (value: unknown) => unknown
   readonly assignsTimestamps?: boolean
   readonly needsTimestamps?: boolean
+  readonly alignmentGroup?: string
 }
 
 /** A graph of these nodes; one that reads nothing is a source, the others are operators unless they say otherwise. */

@@ -5,7 +5,7 @@ import type { TaskPlan } from '../../src/graph/execution-plan.ts'
 import { planExecution } from '../../src/graph/execution-plan.ts'
 import { LocalChannel } from '../../src/protocol/channel.ts'
 import { createCounters, SubtaskCounters } from '../../src/protocol/counters.ts'
-import type { Element } from '../../src/protocol/element.ts'
+import type { Element, RecordBatch } from '../../src/protocol/element.ts'
 import type { OperatorRestore, SplitState, SubtaskSnapshot } from '../../src/protocol/messages.ts'
 import { OperatorChain } from '../../src/runtime/operator-chain.ts'
 import { ForwardExchange, OutputChannel } from '../../src/runtime/output.ts'
@@ -54,7 +54,7 @@ export class TaskHarness {
     const graph = graphOf([...upstream, ...sketches])
     const plan = planExecution(graph, { module: 'file:///job.ts', parallelism: 2, maxParallelism: 128, workers: 1 })
     const task = plan.tasks.at(-1)! as TaskPlan
-    const backpressure = { full: false }
+    const backpressure = { full: false, behind: false }
     const clock = { now: () => this.now }
     const failure = (error: unknown) => locateError(error, { operator: task.id, subtask: 0 })
     const channel = new OutputChannel(this.output, backpressure, failure)
@@ -149,7 +149,7 @@ export function flat(elements: readonly Element[]): readonly unknown[] {
   return elements.flatMap((element): readonly unknown[] => {
     switch (element.kind) {
       case 'records':
-        return element.values
+        return flatBatch(element)
       case 'watermark':
         return [`watermark ${element.time}`]
       case 'barrier':
@@ -162,4 +162,14 @@ export function flat(elements: readonly Element[]): readonly unknown[] {
 
 export async function turns(): Promise<void> {
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+function flatBatch({ values, watermarks }: RecordBatch): readonly unknown[] {
+  const all: unknown[] = []
+  for (let index = 0; index <= values.length; index++) {
+    const at = watermarks?.after.indexOf(index) ?? -1
+    if (at >= 0) all.push(`watermark ${watermarks!.times[at]}`)
+    if (index < values.length) all.push(values[index])
+  }
+  return all
 }

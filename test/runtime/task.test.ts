@@ -87,7 +87,27 @@ describe('a watermark', () => {
     const own = harness({ inputs: 2 })
     own.send(0, watermark(5), watermark(7))
     own.send(1, watermark(6), watermark(6), watermark(3))
-    expect(flat(own.run())).toEqual(['watermark 5', 'watermark 6'])
+    // Nothing lies between the two, so only the later one is worth sending.
+    expect(flat(own.run())).toEqual(['watermark 6'])
+  })
+
+  test('that travels inside a batch acts between its records, and goes on between their results', () => {
+    const own = harness({ operators: [operator('buffer', buffer), passOn] })
+    own.send(0, {
+      kind: 'records',
+      values: ['a', 'b', 'c', 'd'],
+      timestamps: [1, 2, 3, 4],
+      watermarks: { after: [0, 2, 4], times: [1, 3, 9] },
+    })
+    expect(flat(own.run())).toEqual(['watermark 1', 'a by 3', 'b by 3', 'watermark 3', 'c by 9', 'd by 9', 'watermark 9'])
+  })
+
+  test('inside a batch counts for its own channel alone', () => {
+    const own = harness({ inputs: 2, operators: [operator('buffer', buffer)] })
+    own.send(0, { kind: 'records', values: ['a', 'b'], timestamps: [1, 2], watermarks: { after: [1, 2], times: [5, 7] } })
+    expect(flat(own.run())).toEqual([])
+    own.send(1, { kind: 'records', values: ['c', 'd'], timestamps: [1, 2], watermarks: { after: [1], times: [6] } })
+    expect(flat(own.run())).toEqual(['a by 6', 'b by 6', 'c by 6', 'watermark 6'])
   })
 
   test('of an operator that makes its own takes the place of those of its inputs, all but the last', () => {
@@ -100,7 +120,7 @@ describe('a watermark', () => {
     }))
     const own = harness({ operators: [maker] })
     own.send(0, watermark(100), records(3, 2, 8), watermark(200), watermark(Number.POSITIVE_INFINITY), END)
-    expect(flat(own.run())).toEqual([3, 'watermark 3', 2, 8, 'watermark 8', 'watermark Infinity', 'end'])
+    expect(flat(own.run())).toEqual([3, 'watermark 3', 2, 8, 'watermark Infinity', 'end'])
   })
 
   test('fires what it makes due in pieces while the output is full, and is passed on after all of it', () => {
@@ -155,7 +175,7 @@ describe('idleness', () => {
     own.send(0, watermark(5), idle!)
     expect(flat(own.run())).toEqual([])
     own.send(1, watermark(3), idle!)
-    expect(flat(own.run())).toEqual(['watermark 3', 'watermark 5', 'idle'])
+    expect(flat(own.run())).toEqual(['watermark 5', 'idle'])
     own.send(0, active!, records('a'))
     expect(flat(own.run())).toEqual(['active', 'a'])
     own.send(1, active!)
@@ -268,7 +288,7 @@ describe('a full output', () => {
             if (pace.every((times) => times === 0) && idle > 2) break
           }
           const got = flat([...seen, ...own.run()])
-          expect(got).toEqual(expected)
+          expect(settled(got)).toEqual(settled(expected))
         },
       ),
       { numRuns: 60 },
@@ -628,3 +648,9 @@ describe('a source task', () => {
 test('a graph of a test has the nodes that were sketched', () => {
   expect(graphOf([{ kind: 'items' }, { kind: 'map', from: [0] }]).nodes.map((node) => node.inputs.length)).toEqual([0, 1])
 })
+
+/** Without watermarks that are followed by another at once: whether they are sent depends on when the output is flushed. */
+function settled(elements: readonly unknown[]): readonly unknown[] {
+  const isWatermark = (element: unknown): boolean => String(element).startsWith('watermark ')
+  return elements.filter((element, index) => !isWatermark(element) || !isWatermark(elements[index + 1]))
+}
