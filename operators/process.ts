@@ -1,5 +1,7 @@
 import type { Operator, OperatorContext } from '../src/core/operator.ts'
 import { emitAll } from './flat-map.ts'
+import type { OperatorStateDeclarations, OperatorStateHandles } from './operator-state.ts'
+import { OperatorStates } from './operator-state.ts'
 import type { RecordContext } from './record-context.ts'
 import { CurrentRecord } from './record-context.ts'
 
@@ -27,6 +29,12 @@ export interface ProcessContext<Out, Side extends SideOutputs> extends RecordCon
   emitTo<Name extends keyof Side & string>(side: Name, value: TypeOf<Side[Name]>): void
 }
 
+/** What the handlers of a plain `process` are given when it declares state. */
+export interface StatefulProcessContext<Out, Side extends SideOutputs, S extends OperatorStateDeclarations>
+  extends ProcessContext<Out, Side> {
+  readonly state: OperatorStateHandles<S>
+}
+
 /** The handlers of `process`, as the operator sees them. */
 export interface ProcessHandlers {
   open?: (context: { readonly subtask: number }) => void
@@ -47,15 +55,20 @@ export interface ProcessHandlers {
  * })
  * ```
  */
-export function processOperator(handlers: ProcessHandlers): (context: OperatorContext) => Operator {
+export function processOperator(
+  handlers: ProcessHandlers & { readonly state?: OperatorStateDeclarations },
+): (context: OperatorContext) => Operator {
   return (context) => {
-    const record = new PlainProcessContext(context)
+    const states = new OperatorStates(handlers.state ?? {}, context)
+    const record = Object.assign(new PlainProcessContext(context), { state: states.handles })
     return {
       open: () => guarded(context, () => handlers.open?.(record)),
       onRecord(value) {
         const results = guarded(context, () => handlers.onRecord(value as never, record as never))
         if (results !== undefined) emitAll(results, context.output, context)
       },
+      snapshot: () => states.snapshot(),
+      restore: (stored, rescaled) => states.restore(stored, rescaled),
       close: () => handlers.close?.(),
     }
   }

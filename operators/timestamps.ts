@@ -1,80 +1,110 @@
 import { SluiceError } from '../src/core/errors.ts'
 import type { Operator, OperatorContext } from '../src/core/operator.ts'
-import type { Duration } from '../src/core/time.ts'
-import { durationMs, WATERMARK_NONE } from '../src/core/time.ts'
+import { WATERMARK_END, WATERMARK_NONE } from '../src/core/time.ts'
 import type { RecordContext } from './record-context.ts'
 import { CurrentRecord } from './record-context.ts'
+import { Idleness } from './time/idleness.ts'
+import { PeriodicEmission } from './time/periodic-emission.ts'
+import type { SplitTime, StoredSplitTimes } from './time/split-times.ts'
+import { SplitTimes } from './time/split-times.ts'
+import type { TimestampOptions, TimestampSettings } from './time/timestamp-options.ts'
+import { timestampSettings } from './time/timestamp-options.ts'
 
-export interface TimestampOptions {
-  /** How far a record's time may lie behind the latest one seen before it is late. Default: 0, times never go back. */
-  readonly maxOutOfOrderness?: Duration
-  /**
-   * After this long without a record the stream counts as idle here, and no longer holds back the watermark of those who read other
-   * streams too. By the clock, so what is late may then differ from run to run. Default: never.
-   */
-  readonly idleTimeout?: Duration
-}
+export type { AlignmentOptions, TimestampOptions, TimestampSettings } from './time/timestamp-options.ts'
+export { timestampSettings } from './time/timestamp-options.ts'
 
 /**
  * Gives records their event time, and the stream its watermarks: the latest time seen, less the bound, less one millisecond
- * (a watermark of `w` promises that no record with a time of `w` or earlier follows). One is sent after each batch, so that the same
- * input in the same order always makes the same records late. Watermarks from upstream are replaced.
+ * (a watermark of `w` promises that no record with a time of `w` or earlier follows). Watermarks from upstream are replaced, except the
+ * last one, which ends all time.
  *
  * ```ts
- * stream.withTimestamps((flight) => Date.parse(flight.date), { maxOutOfOrderness: '5m' })
+ * from([{ at: 1_000 }, { at: 5_000 }, { at: 3_000 }])
+ *   .withTimestamps((flight) => flight.at, { maxOutOfOrderness: '1s' })
+ *   .map((flight, ctx) => (flight.at > ctx.watermark ? 'in time' : 'late'))
+ * // -> 'in time', 'in time', 'late'
  * ```
  *
- * The bound is counted in the order of reading: one file after the other, each from its beginning, divided among the subtasks.
+ * - **When.** After each record that is later than all before it, behind that record; or by the clock with `watermarkEvery`. So the same input read in
+ *   the same order always makes the same records late.
+ * - **Per split.** Directly behind a source (no `keyBy`, `rebalance` or `union` between) the latest time is kept for each split that the
+ *   subtask is reading, and the smallest counts. So splits of different speed make nothing late among themselves, also when a change of
+ *   parallelism brings them into one subtask. A split that is done no longer counts; one without a record yet holds the watermark back.
+ *   The bound is thus counted in the order of reading within a split: between files that are read one after the other, times should
+ *   not go back further than the bound. Behind an exchange there is one latest time for each subtask.
+ * - **Idleness.** With `idleTimeout`, a split without records does not hold the watermark back. When all splits of a subtask are idle, the
+ *   largest of their watermarks is sent, and then that the subtask is idle.
+ * - **Alignment.** With `alignment`, sources that are far ahead of others wait for them.
+ * - **Restart.** Latest times and the last watermark are part of checkpoints: what was late before a failure is late after it.
  */
 export function timestampsOperator<T>(
   fn: (value: T, context: RecordContext) => number,
   options: TimestampOptions,
 ): (context: OperatorContext) => Operator<T> {
-  const boundMs = durationMs(options.maxOutOfOrderness ?? 0, 'maxOutOfOrderness')
-  const idleMs = idleTimeoutMs(options) ?? Number.POSITIVE_INFINITY
-  return (context) => new TimestampAssigner(fn as (value: unknown, context: RecordContext) => number, boundMs, idleMs, context)
+  const settings = timestampSettings(options)
+  return (context) => new TimestampAssigner(fn as (value: unknown, context: RecordContext) => number, settings, context)
 }
 
-/** The idle timeout in milliseconds, if there is one. @throws SluiceError `INVALID_DURATION`, also for zero */
-export function idleTimeoutMs(options: TimestampOptions): number | undefined {
-  if (options.idleTimeout === undefined) return undefined
-  const ms = durationMs(options.idleTimeout, 'idleTimeout')
-  if (ms > 0) return ms
-  throw new SluiceError('INVALID_DURATION', 'idleTimeout is zero', { hint: 'leave it out to never be idle' })
+/** What a checkpoint holds of one subtask. */
+interface StoredTime {
+  readonly emitted: number
+  readonly latest: StoredSplitTimes
 }
 
 class TimestampAssigner implements Operator {
   readonly makesWatermarks = true
   readonly #fn: (value: unknown, context: RecordContext) => number
-  readonly #boundMs: number
+  readonly #settings: TimestampSettings
   readonly #context: OperatorContext
   readonly #record: RecordContext
-  readonly #idleMs: number
-  #latest = WATERMARK_NONE
+  readonly #times: SplitTimes
+  readonly #idleness: Idleness
+  readonly #emission: PeriodicEmission | undefined
+  #emitted = WATERMARK_NONE
   #idle = false
-  #nextCheckMs: number
-  /** Checks in a row that found no record since the one before. */
-  #silentChecks = 0
 
-  constructor(fn: (value: unknown, context: RecordContext) => number, boundMs: number, idleMs: number, context: OperatorContext) {
+  constructor(fn: (value: unknown, context: RecordContext) => number, settings: TimestampSettings, context: OperatorContext) {
     this.#fn = fn
-    this.#boundMs = boundMs
-    this.#idleMs = idleMs
-    this.#nextCheckMs = idleMs === Number.POSITIVE_INFINITY ? idleMs : context.clock.now() + idleMs / 2
+    this.#settings = settings
     this.#context = context
     this.#record = new CurrentRecord(context)
+    this.#times = new SplitTimes(context)
+    this.#idleness = new Idleness(this.#times, context, settings.idleTimeoutMs ?? Number.POSITIVE_INFINITY)
+    const { watermarkEveryMs } = settings
+    this.#emission = watermarkEveryMs === null ? undefined : new PeriodicEmission(watermarkEveryMs, context.clock.now())
+  }
+
+  open(): void {
+    const { splits, watermarkGroup } = this.#context
+    // Said again after a restore: a channel that is new, because the parallelism has changed, has not heard it.
+    if (this.#emitted !== WATERMARK_END) this.#context.emitWatermark(this.#emitted)
+    if (watermarkGroup === undefined) return
+    this.#show()
+    splits?.holdBack((split) => this.#isAhead(split))
   }
 
   onRecord(value: unknown): void {
     const { cell, output } = this.#context
     const timestamp = this.#timestampOf(value)
-    if (this.#idle) this.#becomeActive()
-    this.#silentChecks = 0
-    if (timestamp > this.#latest) this.#latest = timestamp
+    const time = this.#times.of(cell.split)
+    const rises = timestamp > time.latest
+    if (rises) time.latest = timestamp
+    time.fresh = true
+    if (time.idle) this.#wake(time)
     const before = cell.timestamp
     cell.timestamp = timestamp
     output.onRecord(value)
     cell.timestamp = before
+    // A record goes before the watermark that it makes.
+    if (rises && this.#emission === undefined) this.#rise(time)
+  }
+
+  #rise(time: SplitTime): void {
+    if (this.#times.only !== time) return this.#emit()
+    const watermark = this.#watermarkAt(time.latest)
+    if (watermark <= this.#emitted) return
+    this.#emitted = watermark
+    this.#context.emitWatermark(watermark)
   }
 
   #timestampOf(value: unknown): number {
@@ -89,38 +119,100 @@ class TimestampAssigner implements Operator {
     }
   }
 
-  onBatchEnd(): void {
-    this.#context.emitWatermark(this.#latest - this.#boundMs - 1)
+  #wake(time: { idle: boolean }): void {
+    time.idle = false
+    this.#sayIdle(false)
   }
 
-  #becomeActive(): void {
-    this.#idle = false
-    this.#context.emitIdle(false)
+  onBatchEnd(): void {
+    if (this.#emission === undefined) this.#emit()
+    else if (this.#watermark > this.#emitted) this.#emission.rise(this.#context.clock.now())
+    this.#settleIdle()
+    this.#show()
   }
+
+  /** The end of all time is passed on by the chain. */
+  onWatermark(watermark: number): boolean {
+    if (watermark !== WATERMARK_END) return true
+    this.#emitted = WATERMARK_END
+    this.#show()
+    return true
+  }
+
+  get #watermark(): number {
+    return this.#watermarkAt(this.#times.latest)
+  }
+
+  #watermarkAt(latest: number): number {
+    return latest - this.#settings.maxOutOfOrdernessMs - 1
+  }
+
+  #emit(): void {
+    this.#emission?.sent()
+    const watermark = this.#watermark
+    if (watermark <= this.#emitted) return
+    this.#emitted = watermark
+    this.#context.emitWatermark(watermark)
+  }
+
+  // By the clock
 
   nextProcessingTime(): number {
-    return this.#nextCheckMs
+    return Math.min(this.#idleness.nextMs, this.#emission?.nextMs ?? Number.POSITIVE_INFINITY)
   }
 
-  /**
-   * Three checks in a row without a record between them, half the timeout apart, make the stream idle: the first may come right after a
-   * record. They are counted, because a task that was held up by a full output comes here late and must not take that time for silence.
-   */
   onProcessingTime(nowMs: number): boolean {
-    this.#nextCheckMs = nowMs + this.#idleMs / 2
-    if (++this.#silentChecks > 2 && !this.#idle) {
-      this.#idle = true
-      this.#context.emitIdle(true)
+    if (this.#emission !== undefined && this.#emission.nextMs <= nowMs) this.#emit()
+    if (this.#idleness.nextMs <= nowMs && this.#idleness.look(nowMs)) {
+      // A split that held the watermark back does so no more.
+      this.#emit()
+      this.#settleIdle()
+      this.#show()
     }
     return true
   }
 
-  snapshot(): unknown {
-    return this.#latest
+  /** The subtask is idle when all of its splits are; one that begins, or ends, changes that too. */
+  #settleIdle(): void {
+    if (this.#times.active.length === 0 || this.#times.idle === this.#idle) return
+    if (this.#times.idle) this.#emit()
+    this.#sayIdle(this.#times.idle)
   }
 
-  /** After a change of parallelism splits have moved: the smallest time is the only one that is early enough for all of them. */
+  #sayIdle(idle: boolean): void {
+    if (idle === this.#idle) return
+    this.#idle = idle
+    this.#context.emitIdle(idle)
+    this.#show()
+  }
+
+  // Alignment
+
+  #show(): void {
+    const { watermarkGroup } = this.#context
+    if (watermarkGroup === undefined) return
+    if (this.#emitted === WATERMARK_END || this.#times.active.length === 0) watermarkGroup.show(WATERMARK_END)
+    // What was sent still holds while the next split has not begun to give records.
+    else watermarkGroup.show(this.#idle ? Number.NaN : Math.max(this.#emitted, this.#watermark))
+  }
+
+  /** A split without a record is never ahead: no time is below `WATERMARK_NONE`. */
+  #isAhead(split: number): boolean {
+    const { watermarkGroup } = this.#context
+    const watermark = this.#watermarkAt(this.#times.of(split).latest)
+    return watermark > watermarkGroup!.smallest + this.#settings.alignment!.maxDriftMs
+  }
+
+  // Checkpoints
+
+  snapshot(): StoredTime {
+    return { emitted: this.#emitted, latest: this.#times.store() }
+  }
+
+  /** After a change of parallelism the smallest watermark is the only one that is early enough for all splits. */
   restore(states: readonly unknown[]): void {
-    this.#latest = Math.min(...(states as readonly number[]))
+    const former = states as readonly StoredTime[]
+    this.#emitted = Math.min(...former.map((state) => state.emitted))
+    this.#times.restore(former.flatMap((state) => state.latest))
   }
 }

@@ -22,17 +22,22 @@ export type {
   KeyedAsyncMapOptions,
   RetryOptions,
 } from '../operators/async/async-options.ts'
+export type { ReadonlyMapState } from '../operators/connect/broadcast-state.ts'
+export type { DistinctOptions } from '../operators/keyed/distinct.ts'
+export type { IntervalBounds } from '../operators/keyed/interval-join.ts'
 export type { KeyedProcessContext, Timers } from '../operators/keyed/process.ts'
-export type { FoldState, ListState, MapState, StateDeclaration, ValueState } from '../operators/keyed/state.ts'
+export type { FoldState, ListState, MapState, StateDeclaration, StateOptions, ValueState } from '../operators/keyed/state.ts'
 export { aggregatingState, listState, mapState, reducingState, valueState } from '../operators/keyed/state.ts'
-export type { OutputType, ProcessContext } from '../operators/process.ts'
+export type { OperatorListDeclaration, OperatorListOptions, OperatorListState } from '../operators/operator-state.ts'
+export { operatorListState } from '../operators/operator-state.ts'
+export type { OutputType, ProcessContext, StatefulProcessContext } from '../operators/process.ts'
 // Inside operators
 export { output } from '../operators/process.ts'
 export type { RecordContext } from '../operators/record-context.ts'
 export * from '../operators/sinks/index.ts'
 // Sources and sinks
 export * from '../operators/sources/index.ts'
-export type { TimestampOptions } from '../operators/timestamps.ts'
+export type { AlignmentOptions, TimestampOptions } from '../operators/timestamps.ts'
 export type {
   AlignedWindowOptions,
   CountWindow,
@@ -58,11 +63,27 @@ export type { Sink, SinkCommitter, SinkCommitterContext, SinkOpening, SinkWriter
 // Contracts for your own
 export type { EnumerateContext, Source, SourceContext, SplitReader } from './core/source.ts'
 export type { Duration } from './core/time.ts'
+export type {
+  BesideBroadcastContext,
+  BroadcastConnectedStream,
+  BroadcastConnectOptions,
+  BroadcastContext,
+  ConnectedOptions,
+  ConnectedStream,
+  ConnectOptions,
+  IntervalJoined,
+  KeyedBesideBroadcastContext,
+  KeyedBroadcastConnectedStream,
+  KeyedBroadcastConnectOptions,
+  KeyedBroadcastContext,
+  KeyedConnectedStream,
+  KeyedConnectOptions,
+} from './dsl/connected-stream.ts'
 export type { Job } from './dsl/job.ts'
 // A job and its streams
 export { job } from './dsl/job.ts'
 export type { KeyedProcessOptions, KeyedStream } from './dsl/keyed-stream.ts'
-export type { ProcessOptions, SideStreams, SplitStreams, Stream } from './dsl/stream.ts'
+export type { BroadcastStream, ProcessOptions, SideStreams, SplitStreams, Stream } from './dsl/stream.ts'
 export type {
   SessionAggregate,
   SessionWindowedStream,

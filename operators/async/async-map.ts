@@ -17,6 +17,8 @@ import { OrderedResults, UnorderedResults } from './result-queue.ts'
  *
  * - Results keep the timestamps of their records. Ordered, they come in the order of the records; unordered as they are there, but never across
  *   a watermark, so that what is late does not depend on who answers first.
+ *   Where a watermark follows each record, that is the order of the records; before `withTimestamps` nothing holds results back, and its
+ *   `maxOutOfOrderness` must cover how far answers overtake each other.
  * - The timeout covers all calls for a record. Then the job fails with `ASYNC_TIMEOUT`, or `onTimeout` supplies the result.
  * - A call that fails is made again as `retry` says, with delays that grow; at the end of the input nobody waits for a delay that has begun.
  *   When there are no more attempts, the job fails.

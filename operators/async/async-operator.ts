@@ -19,11 +19,13 @@ export abstract class AsyncOperator implements Operator {
   protected readonly calls: AsyncCalls
   protected readonly queue: ResultQueue
   readonly #concurrency: number
-  /** Records of a checkpoint that are not called yet; the first step calls them, when all tasks are there. */
+  /** Records of a checkpoint that are not called yet; the first step calls them, when all tasks are there. Others come behind them. */
   #restored: AsyncCall[] = []
   #begun = 0
   /** The last watermark that was passed on. */
   #passed = WATERMARK_NONE
+  /** The last watermark that came, short of the end of time: what it makes due is not yet due to the end. */
+  #beforeEnd = WATERMARK_NONE
 
   constructor(fn: AsyncFunction, settings: AsyncSettings, context: OperatorContext, queue: ResultQueue) {
     this.context = context
@@ -52,7 +54,8 @@ export abstract class AsyncOperator implements Operator {
 
   protected accept(call: AsyncCall): void {
     this.queue.add(call)
-    this.#begin(call)
+    if (this.#restored.length > 0) this.#restored.push(call)
+    else this.#begin(call)
     // What is known at once goes on at once, when nothing is before it.
     if (call.state === 'done') this.#emit()
     if (this.full) this.context.hold()
@@ -100,8 +103,9 @@ export abstract class AsyncOperator implements Operator {
 
   /** Passes on the watermark before the next result, or the last one when there is none. The next result waits until it is carried out. */
   #passWatermark(): boolean {
-    const watermark = this.queue.watermark ?? this.context.watermark
+    let watermark = this.queue.watermark ?? this.context.watermark
     if (watermark <= this.#passed) return false
+    if (watermark === WATERMARK_END && this.#beforeEnd > this.#passed) watermark = this.#beforeEnd
     this.#passed = watermark
     this.context.emitWatermark(watermark)
     return true
@@ -110,6 +114,7 @@ export abstract class AsyncOperator implements Operator {
   onWatermark(watermark: number): boolean {
     // Nothing comes any more for which it would be worth waiting.
     if (watermark === WATERMARK_END) this.calls.hurry()
+    else this.#beforeEnd = watermark
     this.#passWatermark()
     return true
   }

@@ -37,7 +37,7 @@ export interface BroadcastHandlers extends ConnectHandlers {
 export function broadcastConnectOperator(handlers: BroadcastHandlers): (context: OperatorContext) => Operator {
   checkBroadcast(handlers.broadcast ?? {})
   return (context) => {
-    const states = new BroadcastStates(handlers.broadcast ?? {})
+    const states = new BroadcastStates(handlers.broadcast ?? {}, context)
     const operator = processOperator({
       open(record) {
         Object.assign(record, { broadcast: states.readable })
@@ -68,6 +68,6 @@ export function withBroadcast(
     if (results !== undefined) emitAll(results, context.output, context)
   }
   operator.snapshot = () => states.snapshot()
-  operator.restore = (stored, rescaled) => states.restore(stored, rescaled, context)
+  operator.restore = (stored, rescaled) => states.restore(stored, rescaled)
   return operator
 }

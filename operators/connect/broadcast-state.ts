@@ -1,11 +1,11 @@
-import { copyValue } from '../../src/core/copy-value.ts'
 import { SluiceError } from '../../src/core/errors.ts'
-import { canonicalKey } from '../../src/core/key-groups.ts'
+import type { KeyedContext, KeyedTable, StoredForm, TableForm } from '../../src/core/keyed-state.ts'
 import type { OperatorContext } from '../../src/core/operator.ts'
+import type { StateTime } from '../keyed/state/state-time.ts'
 import type { MapState, StateDeclaration } from '../keyed/state.ts'
 
 /** Broadcast state by name, as declared: `{ rules: mapState<string, Rule>() }`. */
-export type BroadcastDeclarations = Readonly<Record<string, StateDeclaration<MapState<never, unknown>>>>
+export type BroadcastDeclarations = Readonly<Record<string, StateDeclaration<AnyMap>>>
 
 /** What the side that is not broadcast sees of a broadcast map. */
 export interface ReadonlyMapState<K, V> {
@@ -32,11 +32,21 @@ export type WritableBroadcast<B extends BroadcastDeclarations> = {
  * @throws SluiceError `INVALID_OPTION`
  */
 export function checkBroadcast(declarations: BroadcastDeclarations): void {
-  for (const [name, { kind }] of Object.entries(declarations)) {
-    if (kind === 'map') continue
-    throw new SluiceError('INVALID_OPTION', `the broadcast state '${name}' is declared with ${kind}State: it is a map or nothing`, {
-      hint: `write broadcast: { ${name}: mapState<...>() }`,
-    })
+  for (const [name, { kind, options }] of Object.entries(declarations)) {
+    if (kind !== 'map') {
+      throw new SluiceError(
+        'INVALID_OPTION',
+        `the broadcast state '${name}' is declared with ${kind}State: it is a map or nothing`,
+        {
+          hint: `write broadcast: { ${name}: mapState<...>() }`,
+        },
+      )
+    }
+    if (options.ttlMs !== undefined) {
+      throw new SluiceError('INVALID_OPTION', `the broadcast state '${name}' has a ttl: time is not the same in all subtasks`, {
+        hint: 'leave the ttl out and delete entries in onRight',
+      })
+    }
   }
 }
 
@@ -46,91 +56,95 @@ export function checkBroadcast(declarations: BroadcastDeclarations): void {
  * - It belongs to no key. Every subtask has a copy, and because each gets the same records on its broadcast side, the copies come to be the
  *   same wherever the handler does not depend on chance, the clock, its subtask or the order of records from several senders.
  * - Only the handler of the broadcast side changes it.
- * - What goes in and what comes out is copied: it changes by `set` and by nothing else.
+ * - What goes in and what comes out is copied: it changes by `set`, `delete` and `clear` and by nothing else.
  */
 export class BroadcastStates {
-  readonly #maps: ReadonlyMap<string, BroadcastMap>
+  readonly #subtask: number
+  readonly #tables: ReadonlyMap<string, OperatorTable>
   /** For the handler of the broadcast side. */
-  readonly writable: Readonly<Record<string, MapState<unknown, unknown>>>
+  readonly writable: Readonly<Record<string, AnyMap>>
   /** For all others. */
   readonly readable: Readonly<Record<string, ReadonlyMapState<unknown, unknown>>>
 
-  constructor(declarations: BroadcastDeclarations) {
-    const maps = Object.keys(declarations).map((name) => [name, new BroadcastMap()] as const)
-    this.#maps = new Map(maps)
-    this.writable = Object.fromEntries(maps)
-    this.readable = Object.fromEntries(maps.map(([name, map]) => [name, new ReadOnlyMap(name, map)]))
+  constructor(declarations: BroadcastDeclarations, context: OperatorContext) {
+    this.#subtask = context.subtask
+    const place = { operator: context.operatorId, subtask: context.subtask }
+    const opened = Object.entries(declarations).map(([name, declaration]) => {
+      const table = new OperatorTable()
+      return { name, table, map: declaration.open(table.asKeyed(), name, timeless(place)) as AnyMap }
+    })
+    this.#tables = new Map(opened.map(({ name, table }) => [name, table]))
+    this.writable = Object.fromEntries(opened.map(({ name, map }) => [name, map]))
+    this.readable = Object.fromEntries(opened.map(({ name, map }) => [name, new ReadOnlyMap(name, map)]))
   }
 
-  /** By name, the entries of each map. */
   snapshot(): unknown {
-    return new Map([...this.#maps].map(([name, map]) => [name, map.stored()]))
+    return [...this.#tables].map(([name, table]) => [name, table.store()])
   }
 
-  /** After a change of parallelism each subtask takes a whole copy, that of one of the former subtasks in turn: no one holds a share only. */
-  restore(states: readonly unknown[], rescaled: boolean, { subtask }: Pick<OperatorContext, 'subtask'>): void {
-    const stored = states[rescaled ? subtask % states.length : 0] as ReadonlyMap<string, readonly Entry[]> | undefined
-    for (const [name, map] of this.#maps) map.restore(stored?.get(name) ?? [])
+  /** After a change of parallelism each subtask takes a whole copy, that of one of the former subtasks in turn: none holds a share only. */
+  restore(states: readonly unknown[], rescaled: boolean): void {
+    const stored = states[rescaled ? this.#subtask % states.length : 0] as readonly (readonly [string, StoredTable])[]
+    for (const [name, value] of stored) this.#tables.get(name)?.restore(value)
   }
 }
 
-type Entry = readonly [key: unknown, value: unknown]
+type AnyMap = MapState<unknown, unknown>
 
-class BroadcastMap implements MapState<unknown, unknown> {
-  readonly #entries = new Map<unknown, Entry>()
+/** A value and the version of its form; no value: the map is empty. */
+type StoredTable = readonly [version: number, ...value: unknown[]]
 
-  get(key: unknown): unknown {
-    return copyValue(this.#entries.get(canonicalKey(key))?.[1])
+/** A table of keyed state for what has no key: it holds one value, that of the operator. So broadcast maps are made as keyed ones are. */
+class OperatorTable implements KeyedTable<unknown> {
+  #value: readonly unknown[] = []
+  #form: TableForm<unknown> | undefined
+
+  /** As much of keyed state as a map without a ttl asks for. */
+  asKeyed(): KeyedContext {
+    const table = (_name: string, form?: TableForm<unknown>): KeyedTable<unknown> => {
+      this.#form = form
+      return this
+    }
+    return { table } as Partial<KeyedContext> as KeyedContext
   }
 
-  set(key: unknown, value: unknown): void {
-    this.#entries.set(canonicalKey(key), [copyValue(key), copyValue(value)])
+  get(): unknown {
+    return this.#value[0]
   }
 
-  has(key: unknown): boolean {
-    return this.#entries.has(canonicalKey(key))
+  has(): boolean {
+    return this.#value.length > 0
   }
 
-  delete(key: unknown): void {
-    this.#entries.delete(canonicalKey(key))
+  set(value: unknown): void {
+    this.#value = [value]
   }
 
-  keys(): readonly unknown[] {
-    return [...this.#entries.values()].map(([key]) => copyValue(key))
+  delete(): void {
+    this.#value = []
   }
 
-  values(): readonly unknown[] {
-    return [...this.#entries.values()].map(([, value]) => copyValue(value))
+  store(): StoredTable {
+    return [this.#form!.version, ...this.#value.map((value) => this.#form!.store(value))]
   }
 
-  entries(): readonly Entry[] {
-    return [...this.#entries.values()].map(copyValue)
+  restore([version, ...value]: StoredTable): void {
+    const from: StoredForm = { version, stamps: undefined }
+    this.#value = value.map((stored) => this.#form!.restore(stored, from))
   }
+}
 
-  get size(): number {
-    return this.#entries.size
-  }
-
-  clear(): void {
-    this.#entries.clear()
-  }
-
-  /** The entries themselves, which nobody changes: a `set` puts a new one in their place. */
-  stored(): readonly Entry[] {
-    return [...this.#entries.values()]
-  }
-
-  restore(entries: readonly Entry[]): void {
-    for (const entry of entries) this.#entries.set(canonicalKey(entry[0]), entry)
-  }
+/** What time it is where nothing expires. */
+function timeless(place: StateTime['place']): StateTime {
+  return { place, expiryOf: () => undefined } as Partial<StateTime> as StateTime
 }
 
 /** It has the methods that write, so that who gets around the types is told why not, and not that there is no such function. */
 class ReadOnlyMap implements MapState<unknown, unknown> {
   readonly #name: string
-  readonly #map: BroadcastMap
+  readonly #map: AnyMap
 
-  constructor(name: string, map: BroadcastMap) {
+  constructor(name: string, map: AnyMap) {
     this.#name = name
     this.#map = map
   }
@@ -151,7 +165,7 @@ class ReadOnlyMap implements MapState<unknown, unknown> {
     return this.#map.values()
   }
 
-  entries(): Iterable<Entry> {
+  entries(): Iterable<readonly [unknown, unknown]> {
     return this.#map.entries()
   }
 
@@ -172,8 +186,12 @@ class ReadOnlyMap implements MapState<unknown, unknown> {
   }
 
   #refusal(verb: string): SluiceError {
-    return new SluiceError('STATE_READ_ONLY', `${verb} on the broadcast state '${this.#name}' outside onRight: it can only be read there`, {
-      hint: 'change it in onRight, which sees the same records in every subtask; what belongs to a key goes into `state`',
-    })
+    return new SluiceError(
+      'STATE_READ_ONLY',
+      `${verb} on the broadcast state '${this.#name}' outside onRight: it can only be read there`,
+      {
+        hint: 'change it in onRight, which sees the same records in every subtask; what belongs to a key goes into `state`',
+      },
+    )
   }
 }

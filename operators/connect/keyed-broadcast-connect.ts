@@ -2,8 +2,8 @@ import { SluiceError } from '../../src/core/errors.ts'
 import type { KeyedContext } from '../../src/core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
 import { keyedContext } from '../keyed/keyed-context.ts'
-import type { StateDeclarations } from '../keyed/process.ts'
 import { keyedProcessOperator } from '../keyed/process.ts'
+import type { MapState, StateDeclaration, StateDeclarations, ValueState } from '../keyed/state.ts'
 import type { BroadcastHandlers } from './broadcast-connect.ts'
 import { withBroadcast } from './broadcast-connect.ts'
 import { BroadcastStates, checkBroadcast } from './broadcast-state.ts'
@@ -47,8 +47,8 @@ export interface KeyedBroadcastHandlers extends BroadcastHandlers {
 export function keyedBroadcastConnectOperator(handlers: KeyedBroadcastHandlers): (context: OperatorContext) => Operator {
   checkBroadcast(handlers.broadcast ?? {})
   return (context) => {
-    const states = new BroadcastStates(handlers.broadcast ?? {})
-    const keys = new AllKeys(keyedContext(context))
+    const states = new BroadcastStates(handlers.broadcast ?? {}, context)
+    const keys = new AllKeys(handlers.state ?? {}, keyedContext(context))
     const operator = keyedProcessOperator({
       ...(handlers.state && { state: handlers.state }),
       open(record) {
@@ -69,19 +69,31 @@ type Handles = Readonly<Record<string, unknown>>
 
 /** The state of all keys of the subtask, for a handler that has no key of its own. */
 class AllKeys {
+  readonly #declarations: StateDeclarations
   readonly #keyed: KeyedContext
   /** Those that the handlers of keyed records use: they speak of the current key. Known once the operator is open. */
   handles: Handles = {}
 
-  constructor(keyed: KeyedContext) {
+  constructor(declarations: StateDeclarations, keyed: KeyedContext) {
+    this.#declarations = declarations
     this.#keyed = keyed
   }
 
   forEachKey(state: string, visit: (key: unknown, handle: unknown) => void): void {
     if (!Object.hasOwn(this.handles, state)) throw unknownState(state, Object.keys(this.handles))
     const handle = this.handles[state]
-    this.#keyed.forEachKey(state, (key) => visit(key, handle))
+    const { kind, options } = this.#declarations[state]!
+    this.#keyed.forEachKey(state, (key) => {
+      // What has expired may still be waiting for its removal.
+      if (options.ttlMs === undefined || !isEmpty(kind, handle)) visit(key, handle)
+    })
   }
+}
+
+function isEmpty(kind: StateDeclaration<unknown>['kind'], handle: unknown): boolean {
+  if (kind === 'map') return (handle as MapState<unknown, unknown>).size === 0
+  const value = (handle as ValueState<unknown>).get()
+  return kind === 'list' ? (value as readonly unknown[]).length === 0 : value === undefined
 }
 
 function unknownState(state: string, names: readonly string[]): SluiceError {

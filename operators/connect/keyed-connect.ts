@@ -1,6 +1,6 @@
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
-import type { StateDeclarations } from '../keyed/process.ts'
 import { keyedProcessOperator } from '../keyed/process.ts'
+import type { StateDeclarations } from '../keyed/state.ts'
 import { bothSides } from './both-sides.ts'
 import type { ConnectHandlers } from './connect.ts'
 

@@ -1,3 +1,4 @@
+import { copyValue } from '../../src/core/copy-value.ts'
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
 import { keyedContext } from './keyed-context.ts'
 
@@ -12,8 +13,13 @@ export interface Aggregate<T, A, R = A> {
  * Folds the records of each key into an accumulator; the running result for each record.
  *
  * ```ts
+ * const flights = from([{ origin: 'SEA', delay: 12 }, { origin: 'LAX', delay: 1 }, { origin: 'SEA', delay: 3 }])
+ *
  * flights.keyBy((flight) => flight.origin).aggregate({ create: () => 0, add: (minutes, flight) => minutes + flight.delay })
+ * // -> 12, 1, 15
  * ```
+ *
+ * `add` may change the accumulator and return it, `result` may not. What is emitted is a copy, so later records do not change it.
  */
 export function aggregateOperator<T, A, R>(aggregate: Aggregate<T, A, R>): (context: OperatorContext) => Operator<T> {
   return (context) => {
@@ -26,9 +32,10 @@ export function aggregateOperator<T, A, R>(aggregate: Aggregate<T, A, R>): (cont
         let shown: unknown
         try {
           const before = accumulators.get()
-          const after = add(before === undefined && !accumulators.has() ? create() : (before as A), value)
+          // What `create` returns may be one object for all keys.
+          const after = add(before === undefined && !accumulators.has() ? copyValue(create()) : (before as A), value)
           accumulators.set(after)
-          shown = result === undefined ? after : result(after, keyed.key)
+          shown = copyValue(result === undefined ? after : result(after, keyed.key))
         } catch (error) {
           throw context.failure(error)
         }

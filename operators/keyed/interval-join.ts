@@ -52,9 +52,13 @@ export function intervalMs({ lower, upper }: IntervalBounds): { readonly lowerMs
   const lowerMs = signedMs(lower, 'the lower bound of an intervalJoin')
   const upperMs = signedMs(upper, 'the upper bound of an intervalJoin')
   if (lowerMs <= upperMs) return { lowerMs, upperMs }
-  throw new SluiceError('INVALID_OPTION', `the lower bound of an intervalJoin (${lowerMs} ms) is above its upper one (${upperMs} ms)`, {
-    hint: `no pair could match; write { lower: ${upperMs}, upper: ${lowerMs} } for left.time ${signed(upperMs)} <= right.time <= left.time ${signed(lowerMs)}`,
-  })
+  throw new SluiceError(
+    'INVALID_OPTION',
+    `the lower bound of an intervalJoin (${lowerMs} ms) is above its upper one (${upperMs} ms)`,
+    {
+      hint: `no pair could match; write { lower: ${upperMs}, upper: ${lowerMs} } for left.time ${signed(upperMs)} <= right.time <= left.time ${signed(lowerMs)}`,
+    },
+  )
 }
 
 function signed(ms: number): string {

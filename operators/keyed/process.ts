@@ -6,20 +6,16 @@ import type { ProcessContext, ProcessHandlers, SideOutputs } from '../process.ts
 import { guarded } from '../process.ts'
 import { CurrentRecord } from '../record-context.ts'
 import { keyedContext } from './keyed-context.ts'
-import type { StateDeclaration } from './state.ts'
+import { StateTime } from './state/state-time.ts'
+import type { StateDeclarations, StateHandles } from './state.ts'
 
-/** State by name, as declared. */
-export type StateDeclarations = Readonly<Record<string, StateDeclaration<unknown>>>
-
-/** The handles that declarations stand for. */
-export type StateHandles<S extends StateDeclarations> = {
-  readonly [Name in keyof S]: S[Name] extends StateDeclaration<infer Handle> ? Handle : never
-}
+export type { StateDeclarations, StateHandles } from './state.ts'
 
 /**
- * Timers of the current key. A time is in milliseconds since 1970; setting the same one twice is one timer. At the end of the input the
- * watermark is `Infinity` and every event-time timer fires, also one that is set meanwhile: a handler that always sets the next one asks
- * `ctx.watermark < Infinity` first, or it never comes to an end.
+ * Timers of the current key. A time is in milliseconds since 1970; setting the same one twice is one timer. What is due fires in the order
+ * of (time, key group, key), whenever it was set. At the end of the input the watermark is `Infinity` and every event-time timer fires,
+ * also one that is set meanwhile: a handler that always sets the next one asks `ctx.watermark < Infinity` first. One that does not is
+ * stopped after a million such timers and more (`TIMER_LOOP`). Timers by the clock that are still set at the end of the input do not fire.
  */
 export interface Timers {
   /** Calls `onTimer` once the watermark has reached `time`; one in the past waits for the next watermark. */
@@ -34,6 +30,11 @@ export interface Timers {
 export interface KeyedProcessContext<K, Out, Side extends SideOutputs, S extends StateDeclarations>
   extends ProcessContext<Out, Side> {
   readonly key: K
+  /**
+   * No record at or before this instant is expected any more. After a change of parallelism it may for some keys be ahead of that of the
+   * subtask: for each key it never goes back.
+   */
+  readonly watermark: number
   readonly state: StateHandles<S>
   readonly timers: Timers
 }
@@ -66,6 +67,7 @@ class KeyedProcess implements Operator {
   readonly #handlers: KeyedProcessHandlers
   readonly #context: OperatorContext
   readonly #timers: KeyedTimers
+  readonly #time: StateTime
   readonly #record: KeyedRecord
 
   constructor(handlers: KeyedProcessHandlers, context: OperatorContext) {
@@ -73,7 +75,8 @@ class KeyedProcess implements Operator {
     this.#handlers = handlers
     this.#context = context
     this.#timers = keyed.timers()
-    this.#record = new KeyedRecord(handlers.state ?? {}, keyed, this.#timers, context)
+    this.#time = new StateTime(context, keyed)
+    this.#record = new KeyedRecord(handlers.state ?? {}, keyed, this.#timers, this.#time, context)
   }
 
   open(): void {
@@ -86,23 +89,31 @@ class KeyedProcess implements Operator {
   }
 
   onWatermark(watermark: number): boolean {
-    return this.#timers.fireEventTime(
+    this.#time.beginWatermark()
+    const fired = this.#timers.fireEventTime(
       watermark,
-      (time) => this.#onTimer(time, time),
+      (time) => {
+        this.#time.onTimer(time)
+        this.#onTimer(time, time)
+      },
       () => this.#context.hasRoom,
     )
+    if (fired) this.#time.endWatermark(watermark)
+    return fired
   }
 
   nextProcessingTime(): number {
-    return this.#timers.nextProcessingTime()
+    return Math.min(this.#timers.nextProcessingTime(), this.#time.nextProcessingTime())
   }
 
   onProcessingTime(nowMs: number): boolean {
-    return this.#timers.fireProcessingTime(
+    const fired = this.#timers.fireProcessingTime(
       nowMs,
       (time) => this.#onTimer(time, Number.NaN),
       () => this.#context.hasRoom,
     )
+    if (fired) this.#time.onProcessingTime(nowMs)
+    return fired
   }
 
   /** Results of an event-time timer bear its time; those of a processing-time timer none. */
@@ -126,11 +137,13 @@ class KeyedRecord extends CurrentRecord {
   readonly #keyed: KeyedContext
   readonly #context: OperatorContext
 
-  constructor(state: StateDeclarations, keyed: KeyedContext, timers: KeyedTimers, context: OperatorContext) {
+  constructor(state: StateDeclarations, keyed: KeyedContext, timers: KeyedTimers, time: StateTime, context: OperatorContext) {
     super(context)
     this.#keyed = keyed
     this.#context = context
-    this.state = Object.fromEntries(Object.entries(state).map(([name, declaration]) => [name, declaration.open(keyed, name)]))
+    this.state = Object.fromEntries(
+      Object.entries(state).map(([name, declaration]) => [name, declaration.open(keyed, name, time)]),
+    )
     this.timers = {
       eventTime: (time) => timers.setEventTime(valid(time)),
       deleteEventTime: (time) => timers.deleteEventTime(valid(time)),
@@ -141,6 +154,10 @@ class KeyedRecord extends CurrentRecord {
 
   get key(): unknown {
     return this.#keyed.key
+  }
+
+  override get watermark(): number {
+    return Math.max(this.#context.watermark, this.#keyed.watermarkFloor)
   }
 
   emit(value: unknown): void {

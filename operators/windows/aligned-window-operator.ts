@@ -1,6 +1,5 @@
 import FlatQueue from 'flatqueue'
 import { copyValue } from '../../src/core/copy-value.ts'
-import { SluiceError } from '../../src/core/errors.ts'
 import type { KeyedContext, KeyedEntry, PaneTable } from '../../src/core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
 import { WATERMARK_END, WATERMARK_NONE } from '../../src/core/time.ts'
@@ -11,13 +10,15 @@ import { SharedPanes, WholeWindows } from './aligned-contents.ts'
 import { AlignedLayout } from './aligned-layout.ts'
 import type { SlidingWindow, TumblingWindow } from './assigners.ts'
 import { LATE_OUTPUT } from './late-output.ts'
+import { checkTimestamp } from './timestamp-check.ts'
 import type { WindowFunction } from './window-function.ts'
 
 /**
  * Tumbling and sliding windows over keyed records, which are the same for all keys.
  *
  * ```ts
- * clicks.keyBy((click) => click.page).window(slidingWindow('1h', '5m'), { allowedLateness: '10m' }).count()
+ * from([1, 12, 3, 25, 4]).withTimestamps((n) => n).keyBy(() => 'all').window(tumblingWindow(10), { allowedLateness: 5 }).process((all) => [all])
+ * // -> [1], [1, 3], [12], [25]
  * ```
  *
  * What always holds for windows of event time:
@@ -75,7 +76,6 @@ export class AlignedWindowOperator implements Operator {
   }
 
   open(): void {
-    this.#reached = this.#byClock ? WATERMARK_NONE : this.#context.watermark
     for (const cell of this.#cells.windows()) this.#register(cell)
   }
 
@@ -89,13 +89,15 @@ export class AlignedWindowOperator implements Operator {
 
   #take(value: unknown, second: boolean): void {
     const time = this.#byClock ? this.#context.clock.now() : this.#context.cell.timestamp
-    if (!(Math.abs(time) <= LATEST_TIMESTAMP)) throw this.#context.failure(invalidTimestamp(time))
+    checkTimestamp(time, this.#context)
     const watermark = this.#watermark()
     const { sizeMs, slideMs } = this.#layout
     const newest = this.#layout.newest(time)
     if (this.#isGone(newest, watermark)) return this.#late(value)
     if (this.#paned) this.#add(this.#layout.pane(time), value, second)
-    else for (let start = newest; start > time - sizeMs && !this.#isGone(start, watermark); start -= slideMs) this.#add(start, value, second)
+    else
+      for (let start = newest; start > time - sizeMs && !this.#isGone(start, watermark); start -= slideMs)
+        this.#add(start, value, second)
     if (this.#latenessMs > 0) this.#fireAgain(time, watermark)
   }
 
@@ -154,6 +156,12 @@ export class AlignedWindowOperator implements Operator {
 
   onWatermark(watermark: number): boolean {
     return (this.#byClock && watermark !== WATERMARK_END) || this.#advance(watermark)
+  }
+
+  nextEventTime(): number {
+    if (this.#byClock) return WATERMARK_END
+    if (this.#firing !== undefined) return WATERMARK_NONE
+    return Math.min(this.#toFire.peekValue() ?? WATERMARK_END, this.#toDrop.peekValue() ?? WATERMARK_END)
   }
 
   nextProcessingTime(): number {
@@ -235,14 +243,4 @@ export class AlignedWindowOperator implements Operator {
     emitAll(results, output, this.#context)
     cell.timestamp = before
   }
-}
-
-/** The last instant that a `Date` can be; beyond it the ends of windows would soon be no exact numbers any more. */
-const LATEST_TIMESTAMP = 8.64e15
-
-function invalidTimestamp(time: number): SluiceError {
-  if (Number.isFinite(time)) return new SluiceError('INVALID_TIMESTAMP', `the timestamp of a record is ${time}, which is no date`)
-  return new SluiceError('NO_TIMESTAMPS', 'a record without a timestamp came to an event-time window', {
-    hint: 'call .withTimestamps((record) => milliseconds, { maxOutOfOrderness }) before it; also behind global and count windows, whose results have no time of their own',
-  })
 }

@@ -66,9 +66,11 @@ export interface AlignedWindowOptions extends WindowTimeOptions {
  * Windows of one size, side by side: each record falls into exactly one.
  *
  * ```ts
- * stream.keyBy(key).window(tumblingWindow('1h'))
- * tumblingWindow('1d', { offset: '-8h' }) // days that begin at midnight in Beijing
+ * from([1, 7, 12]).withTimestamps((n) => n).keyBy(() => 'all').window(tumblingWindow(10)).count()
+ * // -> { key: 'all', window: { start: 0, end: 10 }, count: 2 }, { key: 'all', window: { start: 10, end: 20 }, count: 1 }
  * ```
+ *
+ * `tumblingWindow('1d', { offset: '-8h' })` are days that begin at midnight in Beijing.
  *
  * @param size longer than 0
  * @throws SluiceError `INVALID_OPTION`, `INVALID_DURATION`
@@ -82,7 +84,9 @@ export function tumblingWindow(size: Duration, options: AlignedWindowOptions = {
  * Windows of one size, of which one begins at every slide: a record falls into `size / slide` of them.
  *
  * ```ts
- * stream.keyBy(key).window(slidingWindow('1h', '5m'))
+ * from([1, 7]).withTimestamps((n) => n).keyBy(() => 'all').window(slidingWindow(10, 5)).reduce((a, b) => a + b)
+ * // -> { key: 'all', window: { start: -5, end: 5 }, value: 1 }, { key: 'all', window: { start: 0, end: 10 }, value: 8 },
+ * //    { key: 'all', window: { start: 5, end: 15 }, value: 7 }
  * ```
  *
  * @param size longer than 0
@@ -105,7 +109,8 @@ export function slidingWindow(size: Duration, slide: Duration, options: AlignedW
  * gap after its last. Two records exactly one gap apart are one session.
  *
  * ```ts
- * clicks.keyBy((click) => click.user).window(sessionWindow('30m'))
+ * from([1, 7, 17, 30]).withTimestamps((n) => n).keyBy(() => 'all').window(sessionWindow(10)).count()
+ * // -> { key: 'all', window: { start: 1, end: 27 }, count: 3 }, { key: 'all', window: { start: 30, end: 40 }, count: 1 }
  * ```
  *
  * @param gap longer than 0
@@ -120,7 +125,8 @@ export function sessionWindow(gap: Duration, options: WindowTimeOptions = {}): S
  * result. Its `start` and `end` are `-Infinity` and `Infinity`.
  *
  * ```ts
- * payments.keyBy((payment) => payment.card).window(countWindow(10))
+ * from([1, 2, 3, 4, 5]).keyBy((n) => n % 2).window(countWindow(2)).process((records) => [records])
+ * // -> [1, 3], [2, 4]
  * ```
  *
  * @throws SluiceError `INVALID_OPTION`
@@ -134,7 +140,8 @@ export function countWindow(count: number): CountWindow {
  * `-Infinity` and `Infinity`.
  *
  * ```ts
- * stream.keyBy(key).window(globalWindow(), { trigger: onCount(100) })
+ * from([1, 2, 3, 4, 5]).keyBy(() => 'all').window(globalWindow(), { trigger: onCount(2) }).process((records) => [records])
+ * // -> [1, 2], [1, 2, 3, 4]
  * ```
  */
 export function globalWindow(): GlobalWindow {

@@ -1,12 +1,286 @@
+import { copyValue } from '../../src/core/copy-value.ts'
+import type { KeyedContext, KeyedTable, KeyedTimers } from '../../src/core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
+import { WATERMARK_END } from '../../src/core/time.ts'
+import { emitAll } from '../flat-map.ts'
+import { keyedContext } from '../keyed/keyed-context.ts'
 import type { WindowAssigner } from './assigners.ts'
+import { ALL_TIME, windowStart } from './assigners.ts'
+import { advanceTick, firesAtEnd, firesOnRecord, firesOnTick } from './keyed-trigger.ts'
+import type { OpenWindow } from './keyed-window-state.ts'
+import { NEVER, openWindow, placeOf } from './keyed-window-state.ts'
+import { END_OF_INPUT, WindowTimers } from './keyed-window-timers.ts'
+import { LATE_OUTPUT } from './late-output.ts'
+import type { MetSessions } from './session-windows.ts'
+import { meet, mergeMet } from './session-windows.ts'
+import { checkTimestamp } from './timestamp-check.ts'
 import type { Trigger } from './triggers.ts'
 import type { WindowFunction } from './window-function.ts'
 
+/**
+ * Windows of every kind with every trigger, kept key by key.
+ *
+ * ```ts
+ * const words = from(['a', 'b', 'a', 'a'])
+ *
+ * words.keyBy((word) => word).window(countWindow(2)).process((records) => [records.join('')]) // -> 'aa'
+ * ```
+ *
+ * Model: Apache Flink's `WindowOperator`. What always holds:
+ *
+ * 1. The state of a key is the row of its open windows, ordered by time; a key without any has no state and no timers.
+ * 2. A window of event time is gone once the watermark has reached its last millisecond (`end - 1`) plus the allowed lateness, one of processing
+ *    time once the clock has reached its last millisecond, one of all time (count and global windows) with the end of the input.
+ * 3. Whether a record is late is known before any state is touched, for sessions by what they would be after merging. It goes to the late output
+ *    only if all its windows are gone.
+ * 4. For each record and window: add, ask the trigger, fire, purge, set the timers. A window without records never fires.
+ * 5. A purge takes the records out of a window. The window itself lives on where that can be seen, which is in sessions alone: the next record
+ *    still joins it.
+ * 6. Between two calls everything is in the state: a firing that a full output interrupts goes on from there, and a window that has fired at its
+ *    end says so (`ended`).
+ */
 export class KeyedWindowOperator implements Operator {
-  constructor(_context: OperatorContext, _assigner: WindowAssigner, _trigger: Trigger, _latenessMs: number, _fn: WindowFunction) {
-    throw new Error('not written yet')
+  readonly #context: OperatorContext
+  readonly #keyed: KeyedContext
+  readonly #table: KeyedTable<OpenWindow[]>
+  readonly #timers: KeyedTimers
+  readonly #windowTimers: WindowTimers
+  readonly #assigner: WindowAssigner
+  readonly #trigger: Trigger
+  readonly #latenessMs: number
+  readonly #fn: WindowFunction
+  readonly #byClock: boolean
+  readonly #byTimestamp: boolean
+  /** Of the session record at hand. */
+  readonly #met: MetSessions = { first: 0, behind: 0, start: 0, end: 0 }
+  readonly #hasRoom = (): boolean => this.#context.hasRoom
+  readonly #fireEventTime = (time: number): void => this.#onEventTime(time)
+  readonly #fireClock = (time: number): void => this.#onClock(time)
+  readonly #endByInput = (): void => this.#onClock(NEVER)
+
+  constructor(context: OperatorContext, assigner: WindowAssigner, trigger: Trigger, latenessMs: number, fn: WindowFunction) {
+    this.#context = context
+    this.#keyed = keyedContext(context)
+    this.#table = this.#keyed.table('windows')
+    this.#timers = this.#keyed.timers('window')
+    this.#windowTimers = new WindowTimers(this.#timers)
+    this.#assigner = assigner
+    this.#trigger = trigger
+    this.#latenessMs = latenessMs
+    this.#fn = fn
+    this.#byClock = 'time' in assigner && assigner.time === 'processing'
+    this.#byTimestamp = 'time' in assigner && assigner.time === 'event'
   }
 
-  onRecord(): void {}
+  // Records
+
+  onRecord(value: unknown): void {
+    this.#take(value, this.#fn.add)
+  }
+
+  onSecond(value: unknown): void {
+    this.#take(value, this.#fn.addSecond!)
+  }
+
+  #take(value: unknown, add: WindowFunction['add']): void {
+    const time = this.#byTimestamp ? this.#context.cell.timestamp : this.#context.clock.now()
+    if (this.#byTimestamp) checkTimestamp(time, this.#context)
+    const watermark = this.#watermark()
+    const stored = this.#table.get()
+    const windows = stored ?? []
+    if (!this.#assign(windows, time, watermark, value, add)) return this.#late(value)
+    if (windows.length === 0) this.#table.delete()
+    else if (stored === undefined) this.#table.set(windows)
+  }
+
+  /** What the current key's group has seen. */
+  #watermark(): number {
+    const { watermark } = this.#context
+    const floor = this.#keyed.watermarkFloor
+    return floor > watermark ? floor : watermark
+  }
+
+  #late(value: unknown): void {
+    this.#context.late()
+    this.#context.side(LATE_OUTPUT).onRecord(value)
+  }
+
+  /** Adds a record to all its windows that are not gone. False: all are. */
+  #assign(windows: OpenWindow[], time: number, watermark: number, value: unknown, add: WindowFunction['add']): boolean {
+    const assigner = this.#assigner
+    switch (assigner.kind) {
+      case 'tumbling':
+      case 'sliding': {
+        const slideMs = assigner.kind === 'sliding' ? assigner.slideMs : assigner.sizeMs
+        return this.#assignAligned(windows, time, watermark, value, add, assigner.sizeMs, slideMs, assigner.offsetMs)
+      }
+      case 'session':
+        return this.#assignSession(windows, time, time + assigner.gapMs, watermark, value, add)
+      default: {
+        const { start, end } = ALL_TIME
+        this.#add(windows, this.#windowAt(windows, 0, start, end), watermark, value, add)
+        return true
+      }
+    }
+  }
+
+  /** The newest window first. */
+  #assignAligned(
+    windows: OpenWindow[],
+    time: number,
+    watermark: number,
+    value: unknown,
+    add: WindowFunction['add'],
+    sizeMs: number,
+    slideMs: number,
+    offsetMs: number,
+  ): boolean {
+    let place = windows.length
+    let start = windowStart(time, slideMs, offsetMs)
+    if (this.#isGone(start + sizeMs, watermark)) return false
+    for (; start > time - sizeMs && !this.#isGone(start + sizeMs, watermark); start -= slideMs) {
+      place = placeOf(windows, start, place)
+      this.#add(windows, this.#windowAt(windows, place, start, start + sizeMs), watermark, value, add)
+    }
+    return true
+  }
+
+  #windowAt(windows: OpenWindow[], place: number, start: number, end: number): OpenWindow {
+    const found = windows[place]
+    if (found !== undefined && found.start === start) return found
+    const window = openWindow(start, end)
+    windows.splice(place, 0, window)
+    return window
+  }
+
+  #assignSession(
+    windows: OpenWindow[],
+    start: number,
+    end: number,
+    watermark: number,
+    value: unknown,
+    add: WindowFunction['add'],
+  ): boolean {
+    meet(windows, start, end, this.#met)
+    if (this.#isGone(this.#met.end, watermark)) return false
+    let session: OpenWindow
+    try {
+      session = mergeMet(windows, this.#met, this.#windowTimers, this.#fn.merge!)
+    } catch (error) {
+      throw this.#context.failure(error)
+    }
+    this.#add(windows, session, watermark, value, add)
+    return true
+  }
+
+  #isGone(end: number, watermark: number): boolean {
+    return this.#byTimestamp && end - 1 + this.#latenessMs <= watermark
+  }
+
+  #add(windows: OpenWindow[], window: OpenWindow, watermark: number, value: unknown, add: WindowFunction['add']): void {
+    try {
+      window.contents = add(window.filled ? window.contents : this.#fn.create(), value)
+    } catch (error) {
+      throw this.#context.failure(error)
+    }
+    window.filled = true
+    window.pending++
+    window.ended = !this.#byClock && window.end - 1 <= watermark
+    if (firesOnRecord(this.#trigger, window, this.#context.clock)) this.#fire(window, true)
+    this.#settle(windows, window, false)
+  }
+
+  // Time
+
+  onWatermark(watermark: number): boolean {
+    if (!this.#timers.fireEventTime(watermark, this.#fireEventTime, this.#hasRoom)) return false
+    if (!this.#byClock || watermark !== WATERMARK_END) return true
+    // Every open window has a timer by the clock, which will not be waited for.
+    return this.#timers.fireProcessingTime(NEVER, this.#endByInput, this.#hasRoom)
+  }
+
+  nextProcessingTime(): number {
+    return this.#timers.nextProcessingTime()
+  }
+
+  onProcessingTime(nowMs: number): boolean {
+    return this.#timers.fireProcessingTime(nowMs, this.#fireClock, this.#hasRoom)
+  }
+
+  #onEventTime(timer: number): void {
+    const watermark = timer === END_OF_INPUT ? WATERMARK_END : timer
+    this.#forEachWindow((windows, window) => {
+      if (window.eventTimer <= timer) window.eventTimer = NEVER
+      const gone = this.#goneAt(window) <= watermark
+      if (!window.ended && window.end - 1 <= watermark) {
+        window.ended = true
+        if (firesAtEnd(this.#trigger, window, false)) this.#fire(window, !gone)
+      }
+      this.#settle(windows, window, gone)
+    })
+  }
+
+  #onClock(nowMs: number): void {
+    this.#forEachWindow((windows, window) => {
+      if (window.clockTimer <= nowMs) window.clockTimer = NEVER
+      const gone = this.#byClock && window.end - 1 <= nowMs
+      if (gone) {
+        if (firesAtEnd(this.#trigger, window, true)) this.#fire(window, false)
+      } else if (window.tickMs <= nowMs) {
+        if (firesOnTick(this.#trigger, window)) this.#fire(window, true)
+        advanceTick(this.#trigger, window)
+      }
+      this.#settle(windows, window, gone)
+    })
+  }
+
+  /** The open windows of the current key, from the last to the first: `visit` may take out the one it is given. */
+  #forEachWindow(visit: (windows: OpenWindow[], window: OpenWindow) => void): void {
+    const windows = this.#table.get()
+    if (windows === undefined) return
+    for (let place = windows.length - 1; place >= 0; place--) visit(windows, windows[place]!)
+    if (windows.length === 0) this.#table.delete()
+  }
+
+  #goneAt(window: OpenWindow): number {
+    return window.end - 1 + this.#latenessMs
+  }
+
+  /** After something has happened to a window: it is taken out when it is gone or empty, or else gets the timers that it needs. */
+  #settle(windows: OpenWindow[], window: OpenWindow, gone: boolean): void {
+    if (gone || (!window.filled && this.#assigner.kind !== 'session')) {
+      windows.splice(windows.lastIndexOf(window), 1)
+      this.#windowTimers.release(windows, window)
+      return
+    }
+    const last = window.end - 1
+    const eventTime = this.#byClock ? NEVER : Math.min(window.ended ? this.#goneAt(window) : last, END_OF_INPUT)
+    const clockTime = this.#byClock ? Math.min(window.tickMs, last) : window.tickMs
+    this.#windowTimers.arm(windows, window, eventTime, clockTime)
+  }
+
+  #fire(window: OpenWindow, livesOn: boolean): void {
+    if (!window.filled) return
+    const { purge } = this.#trigger
+    const { start, end, contents } = window
+    window.pending = 0
+    this.#emit(livesOn && !purge ? copyValue(contents) : contents, start, end)
+    if (!purge) return
+    window.filled = false
+    window.contents = undefined
+  }
+
+  #emit(contents: unknown, start: number, end: number): void {
+    const { cell, output } = this.#context
+    let results: Iterable<unknown>
+    try {
+      results = this.#fn.results(contents, copyValue(this.#keyed.key), { start, end })
+    } catch (error) {
+      throw this.#context.failure(error)
+    }
+    const before = cell.timestamp
+    cell.timestamp = end - 1
+    emitAll(results, output, this.#context)
+    cell.timestamp = before
+  }
 }

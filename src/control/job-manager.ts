@@ -8,6 +8,8 @@ import { systemClock, WATERMARK_NONE } from '../core/time.ts'
 import { encodeValue } from '../core/value-codec.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import { planExecution, taskPlan } from '../graph/execution-plan.ts'
+import type { StateProblem } from '../graph/state-compatibility.ts'
+import { stateProblems, withoutStates } from '../graph/state-compatibility.ts'
 import type { NodeDescription, StreamGraph } from '../graph/stream-graph.ts'
 import { describeGraph, graphDifference, nodeIds, validateGraph } from '../graph/stream-graph.ts'
 import type { EarlierOutcome, OperatorSnapshot } from '../protocol/messages.ts'
@@ -156,6 +158,9 @@ class JobManager {
   }
 
   #startAttempt(): Attempt {
+    const latest = this.#store.latest()
+    // Before any worker starts: a job that cannot go on with what is stored says so at once.
+    if (latest !== undefined) this.#checkGraph(latest)
     return new Attempt({
       plan: this.#plan,
       graph: this.#description,
@@ -164,7 +169,7 @@ class JobManager {
       committers: this.#committers!,
       run: this.#claim.run,
       attempt: this.#claim.attempt,
-      prepared: this.#prepare(),
+      prepared: this.#prepare(latest),
       startWorkers: (listener): Workers =>
         this.#plan.workers === 0
           ? startInline(this.#graph, systemClock, listener)
@@ -182,9 +187,7 @@ class JobManager {
 
   // Restoring
 
-  async #prepare(): Promise<Prepared> {
-    const latest = this.#store.latest()
-    if (latest !== undefined) this.#checkGraph(latest)
+  async #prepare(latest: Manifest | undefined): Promise<Prepared> {
     const committed = latest !== undefined && this.#store.committedThrough >= latest.checkpoint
     const pending = latest === undefined || committed ? [] : latest.committables
     // A run that has completed nothing yet has shown nothing: what is visible in its outputs came from somebody else.
@@ -208,10 +211,22 @@ class JobManager {
       )
     }
     if (latest.fingerprint === this.#plan.fingerprint) return
-    const difference = graphDifference(latest.graph, this.#description) ?? 'the fingerprints differ'
-    throw new SluiceError('STATE_OF_ANOTHER_GRAPH', `the state in ${directory} was made by another graph: ${difference}`, {
-      hint: 'put the job back as it was, or forget the state with --fresh',
-    })
+    const difference = graphDifference(withoutStates(latest.graph), withoutStates(this.#description))
+    if (difference !== undefined) {
+      throw new SluiceError('STATE_OF_ANOTHER_GRAPH', `the state in ${directory} was made by another graph: ${difference}`, {
+        hint: 'put the job back as it was, or forget the state with --fresh',
+      })
+    }
+    this.#checkStates(latest)
+  }
+
+  /** The graph is the same but for the states that its operators declare: whether they can hold what was stored. */
+  #checkStates(latest: Manifest): void {
+    const problems = stateProblems(latest.graph, this.#description)
+    if (problems.length === 0) return
+    const [{ operator, hint }] = problems as readonly [StateProblem]
+    const all = problems.map((each) => `the state '${each.state}' of '${each.operator}' ${each.problem}`).join('; ')
+    throw new SluiceError('STATE_INCOMPATIBLE', all, { operator, hint })
   }
 
   /** Checkpoint 0: the sources' splits, before the first record, so that every replay begins at the same place. */

@@ -93,6 +93,8 @@ export interface KeyedTimers {
    */
   fireEventTime(watermark: number, fire: (time: number) => void, proceed: () => boolean): boolean
   fireProcessingTime(nowMs: number, fire: (time: number) => void, proceed: () => boolean): boolean
+  /** The earliest event-time timer, `Infinity` when there is none. */
+  nextEventTime(): number
   /** The earliest processing-time timer, `Infinity` when there is none. */
   nextProcessingTime(): number
 }

@@ -113,6 +113,11 @@ export interface Operator<In = unknown> extends Receiver<In> {
   onBatchEnd?(): void
   /** Fires what is due. False: the outputs are full, call again with the same watermark. Passed downstream only after true. */
   onWatermark?(watermark: number): boolean
+  /**
+   * The earliest watermark at which `onWatermark` has anything to do, `Infinity` for none. Asked whenever the watermark rises, which may be with
+   * every record; one that makes nothing due is not told. Without it the operator is told of each.
+   */
+  nextEventTime?(): number
   /** The next instant (clock time) at which `onProcessingTime` wants to run; `Infinity` for never. Asked after every step. */
   nextProcessingTime?(): number
   /** Fires what is due by the clock. False: the outputs are full, call again. */

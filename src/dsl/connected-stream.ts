@@ -5,7 +5,9 @@ import { keyedBroadcastConnectOperator } from '../../operators/connect/keyed-bro
 import { keyedConnectOperator } from '../../operators/connect/keyed-connect.ts'
 import type { IntervalBounds } from '../../operators/keyed/interval-join.ts'
 import { intervalJoinOperator, intervalMs, LATE_LEFT_OUTPUT, LATE_RIGHT_OUTPUT } from '../../operators/keyed/interval-join.ts'
-import type { KeyedProcessContext, StateDeclarations, StateHandles } from '../../operators/keyed/process.ts'
+import type { KeyedProcessContext } from '../../operators/keyed/process.ts'
+import type { StateDeclarations, StateHandles } from '../../operators/keyed/state.ts'
+import { asksForEventTime, stateSettings } from '../../operators/keyed/state.ts'
 import type { OutputType, ProcessContext, SideOutputs } from '../../operators/process.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
@@ -83,15 +85,8 @@ export interface KeyedBroadcastContext<
 }
 
 /** What `process` of a stream and a broadcast one is given. */
-export interface BroadcastConnectOptions<
-  T,
-  U,
-  Left,
-  Right,
-  Out,
-  Side extends SideOutputs,
-  B extends BroadcastDeclarations,
-> extends ConnectedOptions<Out, Side> {
+export interface BroadcastConnectOptions<T, U, Left, Right, Out, Side extends SideOutputs, B extends BroadcastDeclarations>
+  extends ConnectedOptions<Out, Side> {
   /** Broadcast state, of which every subtask has a copy: `{ rules: mapState<string, Rule>() }`. */
   broadcast?: B
   onLeft: (value: T, context: BesideBroadcastContext<Out, Side, B>) => Iterable<Left> | void
@@ -148,14 +143,8 @@ abstract class TwoStreams {
     this.#right = right
   }
 
-  protected add<R, Side extends SideOutputs>(
-    kind: string,
-    create: (context: OperatorContext) => Operator,
-    side: Side | undefined,
-    settings: Json = null,
-  ): Stream<R> & SideStreams<Side> {
-    const reference = addTwoSided(this.#left, this.#right, { kind, create, settings })
-    return withSides(this.#left.builder, reference, side)
+  protected add<R, Side extends SideOutputs>(draft: TwoSidedDraft, side: Side | undefined): Stream<R> & SideStreams<Side> {
+    return withSides(this.#left.builder, addTwoSided(this.#left, this.#right, draft), side)
   }
 }
 
@@ -165,7 +154,7 @@ export class ConnectedStream<T, U> extends TwoStreams {
   process<Left = never, Right = never, Out = never, Side extends SideOutputs = Record<never, never>>(
     options: ConnectOptions<T, U, Left, Right, Out, Side>,
   ): Stream<Left | Right | Out> & SideStreams<Side> {
-    return this.add('connect', connectOperator(options), options.side)
+    return this.add({ kind: 'connect', create: connectOperator(options), settings: null }, options.side)
   }
 }
 
@@ -182,7 +171,8 @@ export class KeyedConnectedStream<K, T, U> extends TwoStreams {
   >(
     options: KeyedConnectOptions<K, T, U, Left, Right, Fired, Out, Side, S>,
   ): Stream<Left | Right | Fired | Out> & SideStreams<Side> {
-    return this.add('connect', keyedConnectOperator(options), options.side, { states: described(options.state) })
+    const draft = { kind: 'connect', create: keyedConnectOperator(options), settings: described(options.state) }
+    return this.add({ ...draft, needsTimestamps: asksForEventTime(options.state ?? {}) }, options.side)
   }
 }
 
@@ -196,9 +186,8 @@ export class BroadcastConnectedStream<T, U> extends TwoStreams {
     Side extends SideOutputs = Record<never, never>,
     B extends BroadcastDeclarations = Record<never, never>,
   >(options: BroadcastConnectOptions<T, U, Left, Right, Out, Side, B>): Stream<Left | Right | Out> & SideStreams<Side> {
-    return this.add('connect-broadcast', broadcastConnectOperator(options), options.side, {
-      broadcast: described(options.broadcast),
-    })
+    const create = broadcastConnectOperator(options)
+    return this.add({ kind: 'connect-broadcast', create, settings: described({}, options.broadcast) }, options.side)
   }
 }
 
@@ -216,10 +205,9 @@ export class KeyedBroadcastConnectedStream<K, T, U> extends TwoStreams {
   >(
     options: KeyedBroadcastConnectOptions<K, T, U, Left, Right, Fired, Out, Side, S, B>,
   ): Stream<Left | Right | Fired | Out> & SideStreams<Side> {
-    return this.add('connect-broadcast', keyedBroadcastConnectOperator(options), options.side, {
-      states: described(options.state),
-      broadcast: described(options.broadcast),
-    })
+    const create = keyedBroadcastConnectOperator(options)
+    const draft = { kind: 'connect-broadcast', create, settings: described(options.state, options.broadcast) }
+    return this.add({ ...draft, needsTimestamps: asksForEventTime(options.state ?? {}) }, options.side)
   }
 }
 
@@ -267,6 +255,8 @@ function checkSameJob(verb: string, left: ConnectedInput, right: ConnectedInput)
   })
 }
 
-function described(declarations: StateDeclarations | BroadcastDeclarations = {}): Json {
-  return Object.entries(declarations).map(([name, { kind }]) => ({ name, kind }))
+/** What the graph says about the states of a node: by this a restore compares them. */
+function described(state: StateDeclarations = {}, broadcast: BroadcastDeclarations = {}): Json {
+  const shared = stateSettings(broadcast).map((settings) => ({ ...settings, name: `broadcast:${settings.name}` }))
+  return { states: [...stateSettings(state), ...shared] }
 }

@@ -4,16 +4,23 @@ import { keyedAsyncMapOperator } from '../../operators/async/keyed-async-map.ts'
 import type { Aggregate } from '../../operators/keyed/aggregate.ts'
 import { aggregateOperator } from '../../operators/keyed/aggregate.ts'
 import { countOperator } from '../../operators/keyed/count.ts'
+import type { DistinctOptions } from '../../operators/keyed/distinct.ts'
+import { distinctOperator, distinctState } from '../../operators/keyed/distinct.ts'
+import type { IntervalBounds } from '../../operators/keyed/interval-join.ts'
 import type { KeyedProcessContext, StateDeclarations } from '../../operators/keyed/process.ts'
 import { keyedProcessOperator } from '../../operators/keyed/process.ts'
 import { reduceOperator } from '../../operators/keyed/reduce.ts'
+import { asksForEventTime, stateSettings } from '../../operators/keyed/state.ts'
 import type { OutputType, SideOutputs } from '../../operators/process.ts'
 import type { SessionWindow, WindowAssigner } from '../../operators/windows/assigners.ts'
+import { SluiceError } from '../core/errors.ts'
 import type { Key } from '../core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../core/operator.ts'
+import type { ConnectedInput, IntervalJoined } from './connected-stream.ts'
+import { intervalJoined, KeyedBroadcastConnectedStream, KeyedConnectedStream } from './connected-stream.ts'
 import type { DraftInput, GraphBuilder, NodeDraft, OutputReference } from './graph-builder.ts'
 import type { SideStreams } from './stream.ts'
-import { Stream, withSides } from './stream.ts'
+import { BroadcastStream, Stream, withSides } from './stream.ts'
 import type { SessionWindowedStream, WindowOptions } from './windowed-stream.ts'
 import { WindowedStream } from './windowed-stream.ts'
 
@@ -67,6 +74,16 @@ export class KeyedStream<K, T> {
     return this.#add('aggregate', aggregateOperator(aggregate as Aggregate<T, A, R>))
   }
 
+  /**
+   * The first record of each key. With a `ttl` a key counts as new again once that long has passed since its first record; duplicates do not
+   * prolong it.
+   * @throws SluiceError `INVALID_DURATION`, `INVALID_OPTION`
+   */
+  distinct(options: DistinctOptions = {}): Stream<T> {
+    const draft = this.#draft('distinct', distinctOperator(options), stateDraft(distinctState(options)))
+    return new Stream<T>(this.#builder, [this.#builder.add(draft, [this.#input])])
+  }
+
   /** Anything, with state and timers for each key. */
   process<
     Returned = never,
@@ -75,8 +92,7 @@ export class KeyedStream<K, T> {
     Side extends SideOutputs = Record<never, never>,
     S extends StateDeclarations = Record<never, never>,
   >(options: KeyedProcessOptions<K, T, Returned, Fired, Out, Side, S>): Stream<Returned | Fired | Out> & SideStreams<Side> {
-    const states = Object.entries(options.state ?? {}).map(([name, declaration]) => ({ name, kind: declaration.kind }))
-    const draft = this.#draft('process', keyedProcessOperator(options), { settings: { states } })
+    const draft = this.#draft('process', keyedProcessOperator(options), stateDraft(options.state ?? {}))
     return withSides(this.#builder, this.#builder.add(draft, [this.#input]), options.side)
   }
 
@@ -94,6 +110,31 @@ export class KeyedStream<K, T> {
       settings: { concurrency: settings.concurrency },
     })
     return new Stream<R | Late>(this.#builder, [this.#builder.add(draft, [this.#input])])
+  }
+
+  /**
+   * This stream and another one in one operator, with a handler for each. Another keyed stream shares state and timers of equal keys; a
+   * broadcast one brings state that all subtasks have.
+   * @throws SluiceError `INVALID_OPTION` for a stream of another job
+   */
+  connect<U>(other: KeyedStream<K, U>): KeyedConnectedStream<K, T, U>
+  connect<U>(other: BroadcastStream<U>): KeyedBroadcastConnectedStream<K, T, U>
+  connect<U>(
+    other: KeyedStream<K, U> | BroadcastStream<U>,
+  ): KeyedConnectedStream<K, T, U> | KeyedBroadcastConnectedStream<K, T, U> {
+    if (other instanceof KeyedStream) return new KeyedConnectedStream<K, T, U>(this.#connected, other.#connected)
+    if (other instanceof BroadcastStream) return new KeyedBroadcastConnectedStream<K, T, U>(this.#connected, Stream.input(other))
+    throw notKeyed('connect', 'keyBy, or broadcast() for rules that every subtask needs')
+  }
+
+  /**
+   * Pairs of records with equal keys whose times are close: `left.time + lower <= right.time <= left.time + upper`, where left is this stream
+   * and right the other one. A result bears the later of the two times. What comes at or before the watermark goes to `.lateLeft` and `.lateRight`.
+   * @throws SluiceError `INVALID_OPTION` when `lower` is above `upper` and for a stream of another job, `INVALID_DURATION`
+   */
+  intervalJoin<U, R>(other: KeyedStream<K, U>, bounds: IntervalBounds, fn: (left: T, right: U) => R): IntervalJoined<R, T, U> {
+    if (!(other instanceof KeyedStream)) throw notKeyed('intervalJoin', 'keyBy')
+    return intervalJoined(this.#connected, other.#connected, bounds, fn)
   }
 
   /** The records of a key in windows. @throws SluiceError `INVALID_OPTION` when windows, trigger and lateness do not go together */
@@ -114,9 +155,24 @@ export class KeyedStream<K, T> {
     return { kind, body: { type: 'operator', create }, ...more }
   }
 
+  get #connected(): ConnectedInput {
+    return { builder: this.#builder, outputs: this.#outputs, keyOf: this.#keyOf as (value: unknown) => unknown }
+  }
+
   get #input(): DraftInput {
     return { outputs: this.#outputs, keyOf: this.#keyOf as (value: unknown) => unknown }
   }
+}
+
+function notKeyed(verb: string, what: string): SluiceError {
+  return new SluiceError('INVALID_OPTION', `${verb} of a keyed stream was given a stream without a key`, {
+    hint: `call ${what} on it first`,
+  })
+}
+
+/** What declared states say about their node. */
+function stateDraft(states: StateDeclarations): Partial<NodeDraft> {
+  return { settings: { states: stateSettings(states) }, ...(asksForEventTime(states) ? { needsTimestamps: true } : {}) }
 }
 
 export type { Key }

@@ -4,25 +4,34 @@ import { asyncSettings } from '../../operators/async/async-options.ts'
 import { filterOperator } from '../../operators/filter.ts'
 import { flatMapOperator } from '../../operators/flat-map.ts'
 import { mapOperator } from '../../operators/map.ts'
-import type { OutputType, ProcessContext, SideOutputs, TypeOf } from '../../operators/process.ts'
+import type { OperatorStateDeclarations } from '../../operators/operator-state.ts'
+import { operatorStateSettings } from '../../operators/operator-state.ts'
+import type { OutputType, SideOutputs, StatefulProcessContext, TypeOf } from '../../operators/process.ts'
 import { processOperator } from '../../operators/process.ts'
 import type { RecordContext } from '../../operators/record-context.ts'
 import type { Predicate } from '../../operators/split.ts'
 import { branchNames, splitOperator } from '../../operators/split.ts'
 import type { TimestampOptions } from '../../operators/timestamps.ts'
-import { idleTimeoutMs, timestampsOperator } from '../../operators/timestamps.ts'
+import { timestampSettings, timestampsOperator } from '../../operators/timestamps.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { Key } from '../core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../core/operator.ts'
 import type { Sink } from '../core/sink.ts'
-import { durationMs } from '../core/time.ts'
 import type { ConnectedInput } from './connected-stream.ts'
 import { BroadcastConnectedStream, ConnectedStream } from './connected-stream.ts'
 import type { GraphBuilder, NodeDraft, OutputReference } from './graph-builder.ts'
 import { KeyedStream } from './keyed-stream.ts'
 
 /** What `process` is given. */
-export interface ProcessOptions<T, Returned, Out, Side extends SideOutputs> {
+export interface ProcessOptions<
+  T,
+  Returned,
+  Out,
+  Side extends SideOutputs,
+  S extends OperatorStateDeclarations = Record<never, never>,
+> {
+  /** State of each subtask, by name: `{ waiting: operatorListState<Payment>() }`. */
+  state?: S
   /** Declares what `ctx.emit` takes; not needed when results are returned or yielded. */
   out?: OutputType<Out>
   /** Side outputs by name: `{ alerts: output<Alert>() }`. */
@@ -30,7 +39,7 @@ export interface ProcessOptions<T, Returned, Out, Side extends SideOutputs> {
   /** Once in each subtask, before its first record. */
   open?(context: { readonly subtask: number }): void
   /** What it returns or yields, and what it emits, are results. */
-  onRecord: (value: T, context: ProcessContext<Out, Side>) => Iterable<Returned> | void
+  onRecord: (value: T, context: StatefulProcessContext<Out, Side, S>) => Iterable<Returned> | void
   close?(): void
 }
 
@@ -70,14 +79,16 @@ export class Stream<T> {
   }
 
   /**
-   * Event time for each record, in milliseconds since 1970, and watermarks that follow the latest one by `maxOutOfOrderness`.
-   * @throws SluiceError `INVALID_DURATION`
+   * Event time for each record, in milliseconds since 1970, and watermarks that follow the latest one by `maxOutOfOrderness`. Directly behind
+   * a source each split is followed by itself, and the slowest counts.
+   * @throws SluiceError `INVALID_DURATION`, `INVALID_OPTION`
    */
   withTimestamps(fn: (value: T, context: RecordContext) => number, options: TimestampOptions = {}): Stream<T> {
-    const boundMs = durationMs(options.maxOutOfOrderness ?? 0, 'maxOutOfOrderness')
+    const settings = timestampSettings(options)
     return this.#add('withTimestamps', timestampsOperator(fn, options), {
-      settings: { maxOutOfOrdernessMs: boundMs, idleTimeoutMs: idleTimeoutMs(options) ?? null },
+      settings: { ...settings },
       assignsTimestamps: true,
+      ...(settings.alignment === null ? {} : { alignmentGroup: settings.alignment.group }),
     })
   }
 
@@ -129,13 +140,20 @@ export class Stream<T> {
   }
 
   /** Anything, record by record, with side outputs. Results are returned (an iterable; a generator reads well) or passed to `ctx.emit`. */
-  process<Returned = never, Out = never, Side extends SideOutputs = Record<never, never>>(
-    options: ProcessOptions<T, Returned, Out, Side>,
-  ): Stream<Returned | Out> & SideStreams<Side> {
+  process<
+    Returned = never,
+    Out = never,
+    Side extends SideOutputs = Record<never, never>,
+    S extends OperatorStateDeclarations = Record<never, never>,
+  >(options: ProcessOptions<T, Returned, Out, Side, S>): Stream<Returned | Out> & SideStreams<Side> {
     const builder = this.#builder
-    const reference = builder.add({ kind: 'process', body: { type: 'operator', create: processOperator(options) } }, [
-      { outputs: this.#outputs },
-    ])
+    const states = operatorStateSettings(options.state ?? {})
+    const draft: NodeDraft = {
+      kind: 'process',
+      body: { type: 'operator', create: processOperator(options) },
+      ...(states.length === 0 ? {} : { settings: { states } }),
+    }
+    const reference = builder.add(draft, [{ outputs: this.#outputs }])
     return withSides(builder, reference, options.side)
   }
 

@@ -144,7 +144,7 @@ export function validateGraph(graph: StreamGraph): void {
   const ids = nodeIds(graph)
   const timed = timedNodes(graph)
   for (const node of graph.nodes) {
-    if (node.needsTimestamps && !node.inputs.every((input) => timed[input.node])) {
+    if (node.needsTimestamps && !node.inputs.every((input) => timed[input.node] || isAside(input))) {
       throw new SluiceError('NO_TIMESTAMPS', `'${ids[node.index]}' works on event time, but its records have no timestamps`, {
         operator: ids[node.index]!,
         hint: 'call .withTimestamps((record) => milliseconds, { maxOutOfOrderness }) before it',

@@ -10,7 +10,7 @@ import type { OperatorPlan, TaskPlan } from '../graph/execution-plan.ts'
 import type { GraphNode, InputSide } from '../graph/stream-graph.ts'
 import type { OperatorRestore, OperatorSnapshot } from '../protocol/messages.ts'
 import { KeyedBackend } from '../state/keyed-backend.ts'
-import type { Backpressure, Exchange } from './output.ts'
+import type { Backpressure, Exchange, OutputChannel } from './output.ts'
 import { FanOut, NOWHERE } from './output.ts'
 
 /** What a chain needs to know about the subtask it belongs to. */
@@ -188,7 +188,6 @@ class ChainLink implements OperatorContext {
   readonly timed: boolean
   readonly splits: SourceSplits | undefined
   readonly watermarkGroup: WatermarkGroup | undefined
-  watermark: number
   records: number
   readonly #environment: ChainEnvironment
   readonly #readers: readonly ChainLink[]
@@ -196,6 +195,14 @@ class ChainLink implements OperatorContext {
   readonly #holding: readonly ChainLink[]
   readonly #exchanges: readonly { readonly output: string; readonly exchange: Exchange }[]
   readonly #sides = new Map<string, Receiver>()
+  /** True for operators that act on watermarks. The others are passed over, and look at the watermark of the one before when they are asked. */
+  readonly #actsOnTime: boolean
+  /** Who gets the watermarks: the next operators behind that act on them, and all channels on the way. */
+  readonly #timeReaders: readonly ChainLink[]
+  readonly #timeChannels: readonly OutputChannel[]
+  /** The operator before this one in the chain. */
+  #before: ChainLink | undefined
+  #watermark: number
   #pendingWatermark: number
   #emittedWatermark: number
   /** The current watermark has not been passed on yet: something due waits for room. */
@@ -221,8 +228,14 @@ class ChainLink implements OperatorContext {
     this.parallelism = environment.task.parallelism
     this.clock = environment.clock
     this.output = this.#receiverOf('main')
-    this.watermark = restore?.watermark ?? WATERMARK_NONE
-    this.#pendingWatermark = this.watermark
+    for (const reader of readers) reader.#before = this
+    this.#timeReaders = readers.flatMap((reader) => (reader.#actsOnTime ? [reader] : reader.#timeReaders))
+    this.#timeChannels = [
+      ...exchanges.flatMap(({ exchange }) => exchange.channels),
+      ...readers.flatMap((reader) => (reader.#actsOnTime ? [] : reader.#timeChannels)),
+    ]
+    this.#watermark = restore?.watermark ?? WATERMARK_NONE
+    this.#pendingWatermark = this.#watermark
     this.#emittedWatermark = WATERMARK_NONE
     this.records = restore?.records ?? 0
     this.timed = plan.timed
@@ -238,6 +251,8 @@ class ChainLink implements OperatorContext {
     const made = this.#make(node)
     this.operator = made.operator
     this.writer = made.writer
+    const { onWatermark, makesWatermarks, delaysWatermarks } = this.operator
+    this.#actsOnTime = onWatermark !== undefined || makesWatermarks === true || delaysWatermarks === true
     for (const { first, last, watermark } of restore?.watermarkFloors ?? []) this.keyed?.setWatermarkFloor(first, last, watermark)
     for (const chunk of restore?.chunks ?? []) this.keyed?.restore(chunk)
     if (restore !== undefined && restore.states.length > 0) {
@@ -300,10 +315,15 @@ class ChainLink implements OperatorContext {
   emitWatermark(watermark: number): void {
     if (watermark <= this.#emittedWatermark) return
     this.#emittedWatermark = watermark
-    for (const reader of this.#readers) reader.receiveWatermark(watermark)
-    for (const { exchange } of this.#exchanges) {
-      for (const channel of exchange.channels) channel.addWatermark(watermark)
-    }
+    const readers = this.#timeReaders
+    for (let index = 0; index < readers.length; index++) readers[index]!.receiveWatermark(watermark)
+    const channels = this.#timeChannels
+    for (let index = 0; index < channels.length; index++) channels[index]!.addWatermark(watermark)
+  }
+
+  get watermark(): number {
+    if (this.#actsOnTime || this.#before === undefined) return this.#watermark
+    return Math.max(this.#watermark, this.#before.outputWatermark)
   }
 
   emitIdle(idle: boolean): void {
@@ -316,7 +336,7 @@ class ChainLink implements OperatorContext {
   }
 
   get outputWatermark(): number {
-    return this.operator.makesWatermarks || this.operator.delaysWatermarks ? this.#emittedWatermark : this.watermark
+    return this.#actsOnTime ? this.#emittedWatermark : this.watermark
   }
 
   hold(): void {
@@ -340,7 +360,20 @@ class ChainLink implements OperatorContext {
   receiveWatermark(watermark: number): void {
     if (watermark <= this.#pendingWatermark) return
     this.#pendingWatermark = watermark
-    this.#environment.backpressure.behind = true
+    if (this.#firing || this.#makesDue(watermark)) {
+      this.#environment.backpressure.behind = true
+      return
+    }
+    // It may come with every record, and nearly always makes nothing due: then it goes on at once.
+    this.#watermark = watermark
+    this.keyed?.onWatermark(watermark)
+    if (this.#passesWatermark) this.emitWatermark(watermark)
+  }
+
+  #makesDue(watermark: number): boolean {
+    const { operator } = this
+    if (operator.onWatermark === undefined) return false
+    return operator.nextEventTime === undefined || operator.nextEventTime() <= watermark || watermark === Number.POSITIVE_INFINITY
   }
 
   /** Idleness waits for the watermarks before it; activity goes on at once, before the record that it announces. */
@@ -355,7 +388,7 @@ class ChainLink implements OperatorContext {
   }
 
   get #catchingUp(): boolean {
-    return this.#firing || this.#pendingWatermark > this.watermark
+    return this.#firing || this.#pendingWatermark > this.#watermark
   }
 
   /** True when every operator behind this one has carried out the watermarks that it was given. */
@@ -379,16 +412,16 @@ class ChainLink implements OperatorContext {
   }
 
   advance(): boolean {
-    if (this.#pendingWatermark > this.watermark) {
+    if (this.#pendingWatermark > this.#watermark) {
       // Timers and windows see the new watermark while they fire; it goes on only when all of them are done.
-      this.watermark = this.#pendingWatermark
+      this.#watermark = this.#pendingWatermark
       this.#firing = true
     }
     if (this.#firing) {
-      if (this.operator.onWatermark?.(this.watermark) === false) return false
+      if (this.operator.onWatermark?.(this.#watermark) === false) return false
       this.#firing = false
-      this.keyed?.onWatermark(this.watermark)
-      if (this.#passesWatermark) this.emitWatermark(this.watermark)
+      this.keyed?.onWatermark(this.#watermark)
+      if (this.#passesWatermark) this.emitWatermark(this.#watermark)
     }
     if (this.#pendingIdle && this.operator.pending !== true) {
       this.#pendingIdle = false
@@ -399,7 +432,7 @@ class ChainLink implements OperatorContext {
 
   get #passesWatermark(): boolean {
     if (this.operator.delaysWatermarks) return false
-    return !this.operator.makesWatermarks || this.watermark === Number.POSITIVE_INFINITY
+    return !this.operator.makesWatermarks || this.#watermark === Number.POSITIVE_INFINITY
   }
 
   async prepareCommit(checkpoint: number, writer: SinkWriter<unknown>): Promise<PreparedSink> {

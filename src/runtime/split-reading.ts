@@ -229,13 +229,7 @@ class OwnSplit {
   #askedMs: number | undefined
   #heldUpMs = 0
 
-  constructor(
-    source: Source<unknown>,
-    context: SourceContext,
-    state: SplitState,
-    wake: () => void,
-    heldUp: HeldUpClock,
-  ) {
+  constructor(source: Source<unknown>, context: SourceContext, state: SplitState, wake: () => void, heldUp: HeldUpClock) {
     this.#heldUp = heldUp
     this.#source = source
     this.#context = context

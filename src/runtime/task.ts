@@ -303,7 +303,7 @@ export class Task {
     if (time === WATERMARK_END) this.#onMergedTime(this.#merger.onWatermark(this.#channel, time))
     else if (this.#merger.raise(this.#channel, time)) {
       this.#chain.onWatermark(this.#merger.output)
-      this.#catchUp()
+      if (this.#parts.backpressure.behind) this.#catchUp()
     }
     return this.#caughtUp
   }

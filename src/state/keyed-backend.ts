@@ -86,7 +86,7 @@ export class KeyedBackend implements KeyedContext {
   }
 
   get watermarkFloor(): number {
-    return this.#floors === undefined ? WATERMARK_NONE : this.#floors[this.#current.group]!
+    return this.#floors?.[this.#current.group] ?? WATERMARK_NONE
   }
 
   watermarkFloorOf(group: number): number {
@@ -143,6 +143,7 @@ export class KeyedBackend implements KeyedContext {
       deleteProcessingTime: (time) => processing.delete(time),
       fireEventTime: (watermark, fire, proceed) => event.fire(watermark, resume, fire, proceed),
       fireProcessingTime: (nowMs, fire, proceed) => processing.fire(nowMs, resume, fire, proceed),
+      nextEventTime: () => event.next(),
       nextProcessingTime: () => processing.next(),
     }
   }

@@ -1,7 +1,27 @@
-/** What tests of jobs need: the engine without threads, disk and wall time. */
+/**
+ * What tests of jobs need: the engine without threads, disk and wall time. It depends on no test runner.
+ *
+ * ```ts
+ * import { testDriver } from 'sluice/testing'
+ *
+ * const driver = testDriver(buildJob())
+ * driver.send({ page: '/', at: 1_000 })
+ * driver.finish()
+ * expect(driver.output()).toEqual([{ key: '/', count: 1 }])
+ * ```
+ */
 
-export type { CheckOptions, Fragment, HarnessRun, Item, Outcome, RunOptions } from './operator-harness.ts'
-export { checkOperator, end, processingTime, record, runOperator, second, watermark } from './operator-harness.ts'
+export type { CheckOptions, Fragment, HarnessRun, Item, OperatorHarness, Outcome, RunOptions } from './operator-harness.ts'
+export {
+  checkOperator,
+  end,
+  operatorHarness,
+  processingTime,
+  record,
+  runOperator,
+  second,
+  watermark,
+} from './operator-harness.ts'
 export type { StateSize } from './test-cluster.ts'
-export type { SendOptions, SinkName, SourceName, TestDriver, TestDriverOptions } from './test-driver.ts'
+export type { SendOptions, SinkName, SourceName, TestDriver, TestDriverOptions, TimestampedResult } from './test-driver.ts'
 export { testDriver } from './test-driver.ts'

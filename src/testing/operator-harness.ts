@@ -1,12 +1,14 @@
-import { isDeepStrictEqual } from 'node:util'
-import type { Operator, OperatorContext } from '../core/operator.ts'
+import { inspect, isDeepStrictEqual } from 'node:util'
+import { unreachable } from '../core/assert.ts'
+import type { Sink } from '../core/sink.ts'
 import type { Source } from '../core/source.ts'
 import { GraphBuilder } from '../dsl/graph-builder.ts'
 import { Stream } from '../dsl/stream.ts'
+import type { Feed } from './feed.ts'
 import { deepFreeze } from './freeze.ts'
 import type { StateSize } from './test-cluster.ts'
 import { TestCluster } from './test-cluster.ts'
-import type { Feed, HandWatermarks } from './test-graph.ts'
+import type { TestGraph } from './test-graph.ts'
 import { testGraph } from './test-graph.ts'
 
 /** Something that happens to an operator. */
@@ -57,6 +59,8 @@ export interface RunOptions {
   readonly restoreAfter?: readonly number[] | 'all'
   /** Results go one at a time: each waits for room. Default: false. */
   readonly oneSlot?: boolean
+  /** Asynchronous calls stay under way from one item to the next, and into checkpoints. Default: each item waits until they are over. */
+  readonly inFlight?: boolean
 }
 
 /** What a run gave. */
@@ -79,13 +83,13 @@ export async function runOperator<A, B>(
   items: readonly Item[],
   options: RunOptions = {},
 ): Promise<HarnessRun> {
-  const bench = new Bench(build as Fragment<unknown, unknown>, options.oneSlot ?? false)
+  const bench = new Bench(build as Fragment<unknown, unknown>, options)
   const cuts = options.restoreAfter ?? []
   for (const [index, item] of items.entries()) {
     await bench.apply(item)
     if (cuts === 'all' || cuts.includes(index)) await bench.restore()
   }
-  return { outcomes: bench.outcomes, state: await bench.stateSize() }
+  return await bench.finish()
 }
 
 export interface CheckOptions {
@@ -93,8 +97,10 @@ export interface CheckOptions {
   readonly expected?: readonly unknown[]
   /** Nothing may be left in state and timers after the last item. Default: false. */
   readonly emptyAtEnd?: boolean
-  /** How outcomes are compared: as they come, or as sets where no order is promised. Default: as they come. */
+  /** False where no order is promised: results are then compared as sets, from one watermark to the next. Default: true. */
   readonly ordered?: boolean
+  /** True: also restored with asynchronous calls under way. Only for calls that come to an end without the clock. Default: false. */
+  readonly inFlight?: boolean
 }
 
 /**
@@ -116,8 +122,15 @@ export async function checkOperator<A, B>(
     ['with one slot for results', { oneSlot: true }],
     ['restored after each item', { restoreAfter: 'all' }],
     ['restored after each item, with one slot for results', { restoreAfter: 'all', oneSlot: true }],
-    ...items.map((_, index) => [`restored after item ${index}`, { restoreAfter: [index] }] as const),
+    ...items.map((item, index) => [`restored after item ${index} (${shown(item)})`, { restoreAfter: [index] }] as const),
   ]
+  if (options.inFlight) {
+    ways.push(['with calls under way', { inFlight: true }])
+    ways.push(['restored after each item, with calls under way', { restoreAfter: 'all', inFlight: true }])
+    for (const index of items.keys()) {
+      ways.push([`restored after item ${index}, with calls under way`, { restoreAfter: [index], inFlight: true }])
+    }
+  }
   for (const [name, way] of ways) {
     const run = await runOperator(build, items, way)
     compare(name, plain.outcomes, run.outcomes, options)
@@ -130,23 +143,56 @@ export async function checkOperator<A, B>(
 function compare(name: string, expected: readonly unknown[], found: readonly unknown[], { ordered = true }: CheckOptions): void {
   const [left, right] = ordered ? [expected, found] : [sorted(expected), sorted(found)]
   if (isDeepStrictEqual(left, right)) return
-  throw new Error(`${name}: expected\n${shown(left)}\nbut got\n${shown(right)}`)
+  const at = left.findIndex((outcome, index) => index >= right.length || !isDeepStrictEqual(outcome, right[index]))
+  const place = at < 0 ? left.length : at
+  throw new Error(`${name}: outcome ${place} differs\nexpected ${listed(left, place)}\nbut got  ${listed(right, place)}`)
 }
 
+/** All outcomes, one in each line, with a mark at the one that differs. */
+function listed(outcomes: readonly unknown[], place: number): string {
+  const lines = outcomes.map((outcome, index) => `\n${index === place ? '>' : ' '} ${shown(outcome)}`)
+  return `${outcomes.length} outcomes:${lines.join('')}${place >= outcomes.length ? '\n> nothing more' : ''}`
+}
+
+/** Results in an order of their own between two watermarks, which stay where they are. */
 function sorted(outcomes: readonly unknown[]): readonly unknown[] {
-  return outcomes
-    .filter((outcome) => !(typeof outcome === 'object' && outcome !== null && 'watermark' in outcome))
-    .map((outcome) => ({ outcome, text: shown([outcome]) }))
-    .sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0))
-    .map(({ outcome }) => outcome)
+  const rows: { readonly segment: number; readonly text: string; readonly outcome: unknown }[] = []
+  let segment = 0
+  for (const outcome of outcomes) {
+    const isWatermark = typeof outcome === 'object' && outcome !== null && 'watermark' in outcome && !('output' in outcome)
+    if (isWatermark) segment++
+    rows.push({ segment, text: isWatermark ? '' : shown(outcome), outcome })
+    if (isWatermark) segment++
+  }
+  const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+  return rows.sort((a, b) => a.segment - b.segment || compareText(a.text, b.text)).map(({ outcome }) => outcome)
 }
 
-function shown(values: readonly unknown[]): string {
-  const plain = (_: string, value: unknown): unknown => {
-    if (typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value))) return String(value)
-    return value instanceof Map || value instanceof Set ? [...value] : value
+function shown(value: unknown): string {
+  return inspect(value, { depth: 8, breakLength: Number.POSITIVE_INFINITY, compact: true, sorted: true })
+}
+
+/** A piece of a job that is tried again and again; each run begins anew. */
+export interface OperatorHarness {
+  /** Runs it item by item. See `runOperator`. */
+  run(items: readonly Item[], options?: RunOptions): Promise<HarnessRun>
+  /** Runs it in every way that must not make a difference. See `checkOperator`. @throws Error where one does */
+  check(items: readonly Item[], options?: CheckOptions): Promise<HarnessRun>
+}
+
+/**
+ * `runOperator` and `checkOperator` for one piece of a job:
+ *
+ * ```ts
+ * const harness = operatorHarness((input: Stream<number>) => input.keyBy((n) => n % 2).count())
+ * const { outcomes } = await harness.run([record(1), record(3)])
+ * ```
+ */
+export function operatorHarness<A, B>(build: Fragment<A, B>): OperatorHarness {
+  return {
+    run: (items, options) => runOperator(build, items, options),
+    check: (items, options) => checkOperator(build, items, options),
   }
-  return values.map((value) => `  ${JSON.stringify(value, plain)}`).join('\n')
 }
 
 function checkEmpty(name: string, { entries, timers }: StateSize): void {
@@ -156,59 +202,43 @@ function checkEmpty(name: string, { entries, timers }: StateSize): void {
 
 /** One run: the fragment between two inputs and its outputs. */
 class Bench {
-  readonly outcomes: Outcome[] = []
+  readonly #test: TestGraph
   readonly #cluster: TestCluster
   readonly #feeds: readonly Feed[]
-  readonly #hands: readonly HandWatermarks[]
+  readonly #inFlight: boolean
+  readonly #outputs: ReadonlyMap<string, string>
 
-  constructor(build: Fragment<unknown, unknown>, oneSlot: boolean) {
+  constructor(build: Fragment<unknown, unknown>, { oneSlot = false, inFlight = false }: RunOptions) {
     const builder = new GraphBuilder('harness')
-    const inputs = ['first', 'second'].map((name) => inputStream(builder, name))
-    const built = build(inputs[0]!, inputs[1]!)
-    const outputs = built instanceof Stream ? { main: built as Stream<unknown> } : built
-    const passed = { watermark: Number.NEGATIVE_INFINITY }
-    for (const [output, stream] of Object.entries(outputs)) {
-      stream.process({ onRecord: () => undefined }).named(`out-${output}`)
-    }
-    const graph = builder.graph()
-    const nodes = graph.nodes.map((node) => {
-      if (!node.name?.startsWith('out-')) return node
-      const output = node.name.slice('out-'.length)
-      const create = (context: OperatorContext): Operator => this.#collector(context, output, oneSlot, passed)
-      return { ...node, body: { type: 'operator' as const, create } }
-    })
-    const test = testGraph({ ...graph, nodes }, { manualWatermarks: false, freeze: true })
-    this.#feeds = [...test.feeds.values()]
-    this.#hands = ['in-first', 'in-second'].map((id) => test.watermarks.get(id)!)
-    this.#cluster = new TestCluster(test, 1, 0)
+    const [first, second] = [inputStream(builder, 'first'), inputStream(builder, 'second')]
+    const built = build(first, second)
+    const outputs = Object.entries(built instanceof Stream ? { main: built as Stream<unknown> } : built)
+    for (const [, stream] of outputs) stream.to(OUTPUT)
+    this.#test = testGraph(builder.graph(), { freeze: true, timedSources: true, recordWatermarks: true, oneSlot })
+    this.#outputs = new Map([...this.#test.sinks.keys()].map((id, index) => [id, outputs[index]![0]]))
+    this.#feeds = [...this.#test.feeds.values()]
+    this.#inFlight = inFlight
+    this.#cluster = new TestCluster(this.#test, 1, 0)
   }
 
-  /** Notes results, and each watermark once, whatever number of outputs it comes through. */
-  #collector(context: OperatorContext, output: string, oneSlot: boolean, passed: { watermark: number }): Operator {
-    return {
-      onRecord: (value) => {
-        const { timestamp } = context.cell
-        this.outcomes.push({ output, value: deepFreeze(value), timestamp: Number.isNaN(timestamp) ? undefined : timestamp })
-        if (oneSlot) context.hold()
-      },
-      onWatermark: (watermark) => {
-        if (watermark > passed.watermark && output === 'main') this.outcomes.push({ watermark })
-        passed.watermark = Math.max(passed.watermark, watermark)
-        return true
-      },
-      full: false,
-      deliver: () => false,
-    }
+  /** Results of all outputs in the order in which they came, and each watermark once: as it came through the first of them. */
+  get outcomes(): readonly Outcome[] {
+    const [watched] = this.#outputs.keys()
+    return this.#test.recording.all.flatMap((recorded): readonly Outcome[] => {
+      if ('watermark' in recorded) return recorded.sink === watched ? [{ watermark: recorded.watermark }] : []
+      const { sink, value, timestamp } = recorded
+      return [{ output: this.#outputs.get(sink)!, value, timestamp }]
+    })
   }
 
   async apply(item: Item): Promise<void> {
     switch (item.type) {
       case 'record':
-        this.#feeds[item.input]!.send(deepFreeze({ value: item.value, timestamp: item.timestamp }))
+        this.#feeds[item.input]!.send(deepFreeze(item.value), item.timestamp)
         break
       case 'watermark':
-        this.#hands.forEach((hand, input) => {
-          if (item.input === undefined || item.input === input) hand.raise(item.time)
+        this.#feeds.forEach((feed, input) => {
+          if (item.input === undefined || item.input === input) feed.raise(item.time)
         })
         break
       case 'clock':
@@ -217,42 +247,35 @@ class Bench {
       case 'end':
         for (const feed of this.#feeds) feed.finish()
         break
+      default:
+        unreachable(item)
     }
-    await this.#cluster.settled()
+    this.#cluster.run()
+    if (!this.#inFlight) await this.#cluster.settled()
   }
 
   async restore(): Promise<void> {
-    const ended = this.#feeds.some((feed) => feed.finished)
     await this.#cluster.checkpoint()
     this.#cluster.restart()
-    if (ended) for (const feed of this.#feeds) feed.finish()
   }
 
-  async stateSize(): Promise<StateSize> {
-    return await this.#cluster.stateSize()
+  async finish(): Promise<HarnessRun> {
+    await this.#cluster.settled()
+    const state = await this.#cluster.stateSize()
+    this.#cluster.close()
+    return { outcomes: this.outcomes, state }
   }
 }
 
-/** A stream of what is fed, with the timestamps that it is fed with. */
-function inputStream(builder: GraphBuilder, name: string): Stream<unknown> {
-  const source: Source<unknown> = { kind: name, enumerate: () => [], open: () => ({ poll: () => null, position: () => 0 }) }
-  const read = builder.addSource(source)
-  const reference = builder.add({ kind: 'input', body: { type: 'operator', create: unwrap }, assignsTimestamps: true }, [
-    { outputs: [read] },
-  ])
-  builder.name(reference.node, `in-${name}`)
-  return new Stream<unknown>(builder, [reference])
+/** Stands for whatever reads an output. */
+const OUTPUT: Sink<unknown> = {
+  kind: 'output',
+  createWriter: () => ({ write: () => undefined, prepareCommit: () => [], close: () => undefined }),
+  createCommitter: () => ({ open: () => undefined, commit: () => undefined }),
 }
 
-function unwrap({ cell, output }: OperatorContext): Operator {
-  return {
-    makesWatermarks: true,
-    onRecord(wrapped) {
-      const { value, timestamp } = wrapped as { readonly value: unknown; readonly timestamp: number }
-      const before = cell.timestamp
-      cell.timestamp = timestamp
-      output.onRecord(value)
-      cell.timestamp = before
-    },
-  }
+/** A stream of what is fed. */
+function inputStream(builder: GraphBuilder, kind: string): Stream<unknown> {
+  const source: Source<unknown> = { kind, enumerate: () => [], open: () => ({ poll: () => null, position: () => 0 }) }
+  return new Stream<unknown>(builder, [builder.addSource(source)])
 }

@@ -1,20 +1,30 @@
-import type { Manifest, StoredChunk } from '../checkpoint/manifest.ts'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { CommitLedger } from '../checkpoint/commit-ledger.ts'
+import type { Manifest, StoredSubtask } from '../checkpoint/manifest.ts'
+import { decodeManifest, encodeManifest } from '../checkpoint/manifest.ts'
 import { dealCheckpoint } from '../checkpoint/restore.ts'
+import { SluiceError } from '../core/errors.ts'
+import type { SinkCommitter } from '../core/sink.ts'
 import { WATERMARK_NONE } from '../core/time.ts'
-import { encodeValue } from '../core/value-codec.ts'
+import { decodeValue, encodeValue } from '../core/value-codec.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
-import { planExecution, subtaskNames, taskPlan } from '../graph/execution-plan.ts'
+import { planExecution, subtaskName, subtaskNames, taskPlan } from '../graph/execution-plan.ts'
 import { describeGraph, nodeIds, validateGraph } from '../graph/stream-graph.ts'
-import { createCounters, SubtaskCounters } from '../protocol/counters.ts'
+import { createCounters } from '../protocol/counters.ts'
 import { Doorbells } from '../protocol/doorbell.ts'
 import type { SubtaskSnapshot } from '../protocol/messages.ts'
 import { buildTasks } from '../runtime/build-tasks.ts'
 import type { Task } from '../runtime/task.ts'
 import { readChunk } from '../state/snapshot-chunk.ts'
+import { isChangeOfFrozen } from './freeze.ts'
 import type { TestGraph } from './test-graph.ts'
 
-/** More steps than any test takes: an operator that never comes to rest. */
-const STEPS_MAX = 20_000_000
+/** More rounds than any test takes: a job that never comes to rest. */
+const ROUNDS_MAX = 20_000_000
+/** How often what happens by itself is waited for before it is looked at by the event loop, too. */
+const MICROTASKS = 50
+/** After so long without a sign of life a call is thought never to come back; nothing that succeeds depends on it. */
+const PATIENCE_MS = 2_000
 
 /** What keyed operators hold. */
 export interface StateSize {
@@ -23,20 +33,32 @@ export interface StateSize {
   readonly timers: number
 }
 
+/** What a restart goes back to. */
+interface Checkpoint {
+  readonly manifest: Manifest
+  readonly chunks: readonly Uint8Array<ArrayBuffer>[]
+  readonly late: ReadonlyMap<string, number>
+}
+
 /**
- * A job's subtasks, run by hand in one thread: the engine's own tasks, chains, channels, aligners and state, without threads, disk and wall time.
- * Everything that happens follows from the calls, in an order that is always the same.
+ * A job's subtasks, run by hand in one thread: the engine's own tasks, chains, channels, aligners and state, without threads, disk and wall
+ * time. What always holds:
+ *
+ * - Everything that happens follows from the calls, in an order that is always the same; only answers of asynchronous calls come when they come.
+ * - After an error nothing runs until the job is restarted, as an attempt of the engine would be over.
  */
 export class TestCluster {
   readonly #test: TestGraph
   readonly #maxParallelism: number
-  readonly #chunks = new Map<number, Uint8Array<ArrayBuffer>>()
+  readonly #committers: ReadonlyMap<string, SinkCommitter>
   #plan: ExecutionPlan
   #tasks: readonly Task[] = []
-  #counters: SharedArrayBuffer
-  #manifest: Manifest
-  #checkpoint = 0
-  #acknowledged: SubtaskSnapshot[] = []
+  #newest: Checkpoint
+  #ledger = new CommitLedger([], 0)
+  /** The newest checkpoint id in use. */
+  #lastCheckpoint = 0
+  #attempt = 0
+  #acknowledged = new Map<string, SubtaskSnapshot>()
   #failure: { readonly error: unknown } | undefined
   #woken: (() => void) | undefined
   /** The clock of all operators, in milliseconds since 1970. */
@@ -48,18 +70,33 @@ export class TestCluster {
     this.#maxParallelism = maxParallelism
     this.now = startTimeMs
     this.#plan = this.#planFor(parallelism)
-    this.#counters = createCounters(subtaskNames(this.#plan).length)
-    this.#manifest = this.#initialManifest()
+    this.#committers = new Map(
+      [...test.sinks].map(([id, { substitute }]) => {
+        const operator = writerId(id)
+        return [operator, substitute.createCommitter({ job: test.graph.job, run: 'test', operator, warn: () => undefined })]
+      }),
+    )
+    this.#newest = { manifest: this.#initialManifest(), chunks: [], late: new Map() }
     this.#deploy()
   }
 
-  /** Lets the subtasks work until none has anything to do. @throws SluiceError what an operator threw */
+  /** Lets the subtasks work until none has anything to do. @throws SluiceError what an operator threw, also again */
   run(): void {
-    for (const task of this.#tasks) task.askSource()
-    for (let steps = 0, worked = true; worked; steps++) {
-      if (steps > STEPS_MAX) throw new Error('the job does not come to rest')
-      worked = false
+    for (let worked = true; worked; ) {
+      this.#throwFailure()
+      // A source that had nothing would be asked again after a moment of a clock that stands still.
+      for (const task of this.#tasks) task.askSource()
+      worked = this.#settle()
+    }
+    this.#throwFailure()
+  }
+
+  #settle(): boolean {
+    for (let rounds = 0; ; rounds++) {
+      if (rounds > ROUNDS_MAX) throw new Error('the job does not come to rest')
+      let worked = false
       for (const task of this.#tasks) worked = this.#step(task) || worked
+      if (!worked) return rounds > 0
     }
   }
 
@@ -67,49 +104,129 @@ export class TestCluster {
     try {
       return task.step()
     } catch (error) {
-      throw task.locate(error)
+      this.#failure = { error: this.#explained(task.locate(error)) }
+      throw this.#failure.error
     }
+  }
+
+  /** A record that was changed is a mistake that only a test shows, so the error says what to do. */
+  #explained(error: SluiceError): SluiceError {
+    if (!this.#test.frozen || !isChangeOfFrozen(error.cause) || error.hint !== undefined) return error
+    const hint = 'records are frozen in tests: make a new one ({ ...record, changed }) instead of changing the one you were given'
+    const { code, message, cause, operator, subtask, stack } = error
+    const place = { ...(operator === undefined ? {} : { operator }), ...(subtask === undefined ? {} : { subtask }) }
+    const explained = new SluiceError(code, message, { ...place, cause, hint })
+    if (stack !== undefined) explained.stack = stack
+    return explained
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.error
   }
 
   /** Moves the clock, and stops at every instant at which something is due. */
   advanceClock(ms: number): void {
     const until = this.now + ms
     this.run()
-    for (;;) {
-      const next = Math.min(...this.#tasks.map((task) => task.nextTimer))
-      if (next > until) break
-      this.now = Math.max(this.now, next)
+    for (let next = this.#nextTimer; next <= until; next = this.#nextTimer) {
+      this.now = next
       this.run()
     }
     this.now = until
     this.run()
   }
 
+  /** What is due and has not been done by now waits for something else than the clock. */
+  get #nextTimer(): number {
+    const times = this.#tasks.map((task) => task.nextTimer).filter((time) => time > this.now)
+    return Math.min(Number.POSITIVE_INFINITY, ...times)
+  }
+
   /** Waits until no asynchronous call is under way. */
   async settled(): Promise<void> {
     for (;;) {
-      const { promise, resolve } = Promise.withResolvers<void>()
-      this.#woken = resolve
+      const { promise, resolve } = Promise.withResolvers<boolean>()
+      this.#woken = () => resolve(true)
       this.run()
-      this.#throwFailure()
-      if (!this.#tasks.some((task) => task.pending)) return
-      await promise
+      const waiting = this.#tasks.filter((task) => task.pending)
+      if (waiting.length === 0) return
+      const patience = setTimeout(resolve, PATIENCE_MS, false)
+      const woken = await promise
+      clearTimeout(patience)
+      if (!woken) throw neverSettled(waiting)
     }
   }
 
-  /** Takes a checkpoint, which `restart` goes back to. */
+  // Checkpoints
+
+  /** Takes a checkpoint, which `restart` goes back to, and commits what it holds. */
   async checkpoint(): Promise<void> {
+    const late = new Map(this.#test.late)
     const snapshots = await this.#snapshots()
-    this.#chunks.clear()
-    this.#manifest = this.#manifestOf(snapshots)
+    const chunks: Uint8Array<ArrayBuffer>[] = []
+    const checkpoint = this.#lastCheckpoint
+    const manifest: Manifest = {
+      ...this.#newest.manifest,
+      checkpoint,
+      initial: false,
+      attempt: this.#attempt,
+      completedAtMs: this.now,
+      subtasks: snapshots.map((snapshot) => stored(snapshot, chunks)),
+      committables: this.#ledger.listedBy(checkpoint),
+    }
+    // Through its bytes, as if it had been on disk.
+    this.#newest = { manifest: decodeManifest(encodeManifest(manifest), checkpoint), chunks, late }
+    this.#ledger.onCompleted(checkpoint)
+    await this.#commit()
   }
 
-  /** Throws all subtasks away and begins anew from the newest checkpoint. */
+  async #commit(): Promise<void> {
+    for (const due of this.#ledger.due()) {
+      await this.#committers.get(due.operator)!.commit(due.committables.map(({ bytes }) => decodeValue(bytes)))
+      this.#ledger.onCommitted(due)
+    }
+  }
+
+  /** What all subtasks hold. The barrier that asks them is that of a checkpoint, complete or given up. */
+  async #snapshots(): Promise<readonly SubtaskSnapshot[]> {
+    this.#acknowledged = new Map()
+    const names = subtaskNames(this.#plan)
+    const checkpoint = ++this.#lastCheckpoint
+    const before = performance.now()
+    for (const task of this.#tasks) task.trigger(checkpoint)
+    for (let turns = 0; ; turns++) {
+      this.run()
+      if (this.#acknowledged.size === names.length) return names.map((name) => this.#acknowledged.get(name)!)
+      if (turns < MICROTASKS) await Promise.resolve()
+      else await nextTurn()
+      if (performance.now() - before > PATIENCE_MS) throw this.#neverAcknowledged(checkpoint)
+    }
+  }
+
+  #neverAcknowledged(checkpoint: number): SluiceError {
+    const missing = subtaskNames(this.#plan).filter((name) => !this.#acknowledged.has(name))
+    return new SluiceError(
+      'CHECKPOINT_FAILED',
+      `checkpoint ${checkpoint} is not complete: ${missing.join(', ')} did not answer`,
+      {
+        hint: 'an operator may wait for an asynchronous call that never ends, or for a retry: see advanceProcessingTime',
+      },
+    )
+  }
+
+  /**
+   * Throws all subtasks away and begins anew from the newest checkpoint. The clock stays where it is: time goes on while a job is down.
+   */
   restart(parallelism?: number): void {
+    const plan = parallelism === undefined ? this.#plan : this.#planFor(parallelism)
     this.close()
-    if (parallelism !== undefined) this.#plan = this.#planFor(parallelism)
-    for (const feed of this.#test.feeds.values()) feed.rewind()
-    for (const hand of this.#test.watermarks.values()) hand.rewind()
+    this.#plan = plan
+    const { manifest, late } = this.#newest
+    this.#test.recording.rewind(manifest.checkpoint)
+    // Everything that the newest checkpoint lists has been committed: with a test as the only process nothing comes between.
+    this.#ledger = new CommitLedger([], manifest.checkpoint)
+    this.#test.late.clear()
+    for (const [operator, count] of late) this.#test.late.set(operator, count)
     this.#deploy()
   }
 
@@ -117,16 +234,17 @@ export class TestCluster {
     for (const task of this.#tasks) task.close()
   }
 
-  /** Records that came too late, since the last restart. */
+  /** Records that came too late; each counts once, also after a restart. */
   get late(): number {
-    const names = subtaskNames(this.#plan)
-    return names.reduce((sum, _, index) => sum + new SubtaskCounters(this.#counters, index).get('late'), 0)
+    return [...this.#test.late.values()].reduce((sum, count) => sum + count, 0)
   }
 
-  async stateSize(): Promise<StateSize> {
+  /** @param operator id of one operator; all of them when it is left out */
+  async stateSize(operator?: string): Promise<StateSize> {
     const sizes = { entries: 0, timers: 0 }
-    for (const { operators } of await this.#snapshots()) {
-      for (const chunk of operators.flatMap((operator) => operator.chunks)) {
+    const snapshots = (await this.#snapshots()).flatMap((snapshot) => snapshot.operators)
+    for (const { chunks } of snapshots.filter((each) => operator === undefined || each.operator === operator)) {
+      for (const chunk of chunks) {
         for (const { kind, keys } of readChunk(chunk.bytes)) {
           sizes[kind.endsWith('timer') ? 'timers' : 'entries'] += keys.length
         }
@@ -140,27 +258,30 @@ export class TestCluster {
   }
 
   #deploy(): void {
-    this.#counters = createCounters(subtaskNames(this.#plan).length)
     this.#failure = undefined
+    const attempt = ++this.#attempt
     const doorbells = new Doorbells(1)
+    const { manifest, chunks } = this.#newest
     const deployment = {
       plan: this.#plan,
       worker: 0,
       run: 'test',
-      lastCheckpoint: this.#checkpoint,
+      lastCheckpoint: this.#lastCheckpoint,
       rings: {},
       doorbells: doorbells.shared,
-      counters: this.#counters,
-      restores: dealCheckpoint(this.#manifest, this.#plan, (chunk) => this.#chunks.get(chunk.sequence)!),
+      counters: createCounters(subtaskNames(this.#plan).length),
+      restores: dealCheckpoint(manifest, this.#plan, (chunk) => chunks[chunk.sequence]!),
     }
-    const clock = { now: () => this.now }
-    this.#tasks = buildTasks(deployment, 1, this.#test.graph, clock, doorbells, {
+    // Work takes no time, so that batches do not depend on how fast the test runs.
+    const clock = { now: () => this.now, elapsed: () => 0 }
+    this.#tasks = buildTasks(deployment, attempt, this.#test.graph, clock, doorbells, {
       acknowledge: (checkpoint, snapshot) => {
-        if (checkpoint === this.#checkpoint) this.#acknowledged.push(snapshot)
+        if (attempt === this.#attempt) this.#onAcknowledge(checkpoint, snapshot)
       },
       ended: () => undefined,
       fail: (error) => {
-        this.#failure = { error }
+        if (attempt === this.#attempt) this.#failure = { error }
+        this.#woken?.()
       },
       wake: () => this.#woken?.(),
     })
@@ -168,50 +289,19 @@ export class TestCluster {
     this.run()
   }
 
-  async #snapshots(): Promise<readonly SubtaskSnapshot[]> {
-    this.#acknowledged = []
-    const checkpoint = ++this.#checkpoint
-    for (const task of this.#tasks) task.trigger(checkpoint)
-    for (let turns = 0; this.#acknowledged.length < this.#tasks.length; turns++) {
-      this.run()
-      this.#throwFailure()
-      if (turns > 10_000) throw new Error(`checkpoint ${checkpoint} does not complete: a barrier is held up`)
-      await Promise.resolve()
+  #onAcknowledge(checkpoint: number, snapshot: SubtaskSnapshot): void {
+    // Also of a checkpoint that was given up meanwhile: what its sinks staged goes with the next one.
+    for (const { operator, committables } of snapshot.operators) {
+      if (committables !== undefined) this.#ledger.onPrepared(operator, snapshot.subtask, checkpoint, committables)
     }
-    return this.#acknowledged
-  }
-
-  #throwFailure(): void {
-    if (this.#failure !== undefined) throw this.#failure.error
-  }
-
-  #manifestOf(snapshots: readonly SubtaskSnapshot[]): Manifest {
-    const store = (bytes: Uint8Array<ArrayBuffer>): number => {
-      this.#chunks.set(this.#chunks.size, bytes)
-      return this.#chunks.size - 1
-    }
-    const subtasks = snapshots.map((snapshot) => ({
-      ...snapshot,
-      operators: snapshot.operators.map((operator) => ({
-        ...operator,
-        chunks: operator.chunks.map(
-          ({ firstGroup, lastGroup, bytes }): StoredChunk => ({
-            sequence: store(bytes),
-            firstGroup,
-            lastGroup,
-            length: bytes.byteLength,
-            crc32: 0,
-          }),
-        ),
-      })),
-    }))
-    return { ...this.#manifest, checkpoint: this.#checkpoint, initial: false, subtasks }
+    if (checkpoint === this.#lastCheckpoint) this.#acknowledged.set(subtaskName(snapshot.task, snapshot.subtask), snapshot)
   }
 
   /** The sources' splits, before the first record. */
   #initialManifest(): Manifest {
-    const ids = nodeIds(this.#test.graph)
-    const subtasks = this.#test.graph.nodes.flatMap((node) => {
+    const { graph } = this.#test
+    const ids = nodeIds(graph)
+    const subtasks = graph.nodes.flatMap((node) => {
       if (node.body.type !== 'source') return []
       const id = ids[node.index]!
       const { parallelism } = taskPlan(this.#plan, id)
@@ -227,12 +317,37 @@ export class TestCluster {
       checkpoint: 0,
       initial: true,
       attempt: 1,
-      completedAtMs: 0,
+      completedAtMs: this.now,
       fingerprint: this.#plan.fingerprint,
-      graph: describeGraph(this.#test.graph),
+      graph: describeGraph(graph),
       maxParallelism: this.#maxParallelism,
       subtasks,
       committables: [],
     }
   }
+}
+
+/** The id of the node that writes for a sink. */
+export function writerId(sink: string): string {
+  return `${sink}.writer`
+}
+
+/** A snapshot as a manifest lists it; its chunks are added to `chunks`. */
+function stored(snapshot: SubtaskSnapshot, chunks: Uint8Array<ArrayBuffer>[]): StoredSubtask {
+  const operators = snapshot.operators.map(({ committables: _, ...operator }) => ({
+    ...operator,
+    chunks: operator.chunks.map(({ firstGroup, lastGroup, bytes }) => {
+      const sequence = chunks.push(bytes) - 1
+      // Nothing can damage a chunk in memory, so nothing is proved.
+      return { sequence, firstGroup, lastGroup, length: bytes.byteLength, crc32: 0 }
+    }),
+  }))
+  return { ...snapshot, operators }
+}
+
+function neverSettled(tasks: readonly Task[]): SluiceError {
+  const names = tasks.map((task) => task.name).join(', ')
+  return new SluiceError('OPERATOR_FAILED', `asynchronous calls of ${names} do not come to an end`, {
+    hint: 'what waits for the clock, such as a retry, needs advanceProcessingTime; what waits for real time should be replaced in a test',
+  })
 }

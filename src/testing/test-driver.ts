@@ -1,14 +1,18 @@
+import { resolveSettings } from '../control/settings.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { Sink } from '../core/sink.ts'
 import type { Source } from '../core/source.ts'
 import type { Duration } from '../core/time.ts'
 import { durationMs } from '../core/time.ts'
 import type { Job } from '../dsl/job.ts'
-import { graphOf } from '../dsl/job.ts'
+import { graphOf, optionsOf } from '../dsl/job.ts'
+import { validateGraph } from '../graph/stream-graph.ts'
+import type { Feed } from './feed.ts'
 import { deepFreeze } from './freeze.ts'
+import type { Recorded } from './recording.ts'
 import type { StateSize } from './test-cluster.ts'
 import { TestCluster } from './test-cluster.ts'
-import type { Capture, Feed, HandWatermarks } from './test-graph.ts'
+import type { TestGraph } from './test-graph.ts'
 import { testGraph } from './test-graph.ts'
 
 export interface TestDriverOptions {
@@ -26,18 +30,24 @@ export interface TestDriverOptions {
 }
 
 /** A source as it was given to `from`, or the id of its operator. May be left out where there is only one. */
-export type SourceName = string | Source<never> | Source<unknown>
+export type SourceName<T> = string | Source<T>
 
 /** A sink as it was given to `to`, or the id of its operator. May be left out where there is only one. */
 export type SinkName<T> = string | Sink<T>
 
-export interface SendOptions {
-  readonly to?: SourceName
-  /** Which subtask of the source reads the record. Default: one after the other. */
+export interface SendOptions<T = unknown> {
+  readonly to?: SourceName<T>
+  /** Event time in milliseconds since 1970, as if the source knew it. `withTimestamps` puts its own in its place. Default: none. */
+  readonly timestamp?: number
+  /** Which of the source's splits has the record: there is one for each subtask that it had at the start. Default: in turn. */
   readonly subtask?: number
 }
 
-type Action = () => void
+/** A result and the event time that it bears; `undefined` for one without. */
+export interface TimestampedResult<T> {
+  readonly value: T
+  readonly timestamp: number | undefined
+}
 
 /**
  * Runs a job by hand: the same graph, operators, state, watermarks, barriers and recovery as in production, in one thread, with a clock that
@@ -55,161 +65,168 @@ type Action = () => void
  * driver.crashAndRestore()
  * driver.output(out) // [{ key: 'to', count: 1 }, { key: 'to', count: 2 }]
  * ```
+ *
+ * What an operator throws comes out of the call that made it run, as the `SluiceError` that the engine would report. After that every call
+ * throws it again, until `crashAndRestore`.
  */
 export class TestDriver {
+  readonly #test: TestGraph
   readonly #cluster: TestCluster
-  readonly #feeds: ReadonlyMap<string, Feed>
-  readonly #captures: ReadonlyMap<string, Capture>
-  readonly #watermarks: ReadonlyMap<string, HandWatermarks>
-  readonly #freeze: boolean
-  /** What has been done since the newest checkpoint: a crash undoes it, and it is done again. */
-  #since: Action[] = []
 
   constructor(job: Job, options: TestDriverOptions = {}) {
-    this.#freeze = options.freeze ?? true
-    const test = testGraph(graphOf(job), { manualWatermarks: options.watermarks === 'manual', freeze: this.#freeze })
-    this.#feeds = test.feeds
-    this.#captures = test.captures
-    this.#watermarks = test.watermarks
-    this.#cluster = new TestCluster(test, options.parallelism ?? 1, options.startTime ?? 0)
+    const graph = graphOf(job)
+    validateGraph(graph)
+    checkOptions(options)
+    const settings = resolveSettings(optionsOf(job), { parallelism: options.parallelism ?? 1, workers: 0 }, {})
+    this.#test = testGraph(graph, { manualWatermarks: options.watermarks === 'manual', freeze: options.freeze ?? true })
+    this.#cluster = new TestCluster(this.#test, settings.parallelism, options.startTime ?? 0, settings.maxParallelism)
   }
 
   /** Sends a record, and lets the job work until it is quiet. @throws SluiceError what an operator threw */
-  send(value: unknown, options: SendOptions = {}): void {
-    this.sendAll([value], options)
+  send<T>(value: NoInfer<T>, options: SendOptions<T> = {}): void {
+    this.sendAll<T>([value], options)
   }
 
   /** Sends records together, as a source reads them. @throws SluiceError what an operator threw */
-  sendAll(values: Iterable<unknown>, options: SendOptions = {}): void {
-    const feed = this.#feed(options.to)
-    const sent = this.#freeze ? [...values].map(deepFreeze) : [...values]
-    this.#act(() => {
-      for (const value of sent) feed.send(value, options.subtask)
-      this.#cluster.run()
-    })
+  sendAll<T>(values: Iterable<NoInfer<T>>, { to, timestamp, subtask }: SendOptions<T> = {}): void {
+    const feed = this.#feed(to)
+    if (feed.finished) throw invalid('the input has been finished: nothing can be sent any more')
+    if (timestamp !== undefined && !Number.isFinite(timestamp)) throw invalid(`the timestamp is ${timestamp}, not milliseconds`)
+    if (subtask !== undefined && !(Number.isInteger(subtask) && subtask >= 0 && subtask < feed.splits)) {
+      throw invalid(`the source had ${feed.splits} subtasks at the start, counted from 0: none is ${subtask}`)
+    }
+    for (const value of values) feed.send(this.#test.frozen ? deepFreeze(value) : value, timestamp, subtask)
+    this.#cluster.run()
   }
 
   /**
-   * Raises the watermark of `withTimestamps`: no record with a time of `time` or earlier follows.
-   * @param operator id of one such operator; all of them when it is left out
+   * Raises watermarks by hand: no record with a time of `time` or earlier follows what has been sent. It comes out of the source, behind all
+   * records so far, and each `withTimestamps` that it meets passes it on. One that is not larger than the watermark changes nothing.
+   * @param options.to only out of this source
    */
-  advanceWatermark(time: number, operator?: string): void {
-    const hands = operator === undefined ? [...this.#watermarks.values()] : [named(this.#watermarks, operator, 'withTimestamps')]
-    if (hands.length === 0) {
-      throw new SluiceError('INVALID_OPTION', 'the job has no watermarks', { hint: 'call withTimestamps in it' })
-    }
-    this.#act(() => {
-      for (const hand of hands) hand.raise(time)
-      this.#cluster.run()
-    })
+  advanceWatermark(time: number, options: { readonly to?: SourceName<never> } = {}): void {
+    if (!Number.isFinite(time))
+      throw invalid(`a watermark is milliseconds since 1970, not ${time}; for the end of time call finish()`)
+    this.#test.raised.add(time)
+    for (const feed of this.#feedsOf(options.to)) feed.raise(time)
+    this.#cluster.run()
   }
 
   /** Moves the clock, and stops at every instant on the way at which a timer is due. */
   advanceProcessingTime(duration: Duration): void {
-    const ms = durationMs(duration, 'the time to advance')
-    this.#act(() => this.#cluster.advanceClock(ms))
+    this.#cluster.advanceClock(durationMs(duration, 'the time to advance'))
   }
 
-  /** The clock, in milliseconds since 1970. */
+  /** The clock, in milliseconds since 1970. It does not go back in a crash. */
   get now(): number {
     return this.#cluster.now
   }
 
-  /** Ends the inputs: windows and timers fire, as at the end of a file. */
-  finish(): void {
-    this.#act(() => {
-      for (const feed of this.#feeds.values()) feed.finish()
-      this.#cluster.run()
-    })
+  /**
+   * Ends the inputs: windows and event-time timers fire, as at the end of a file. Asynchronous calls may still be under way, see `settled`.
+   * @param options.to only this source
+   */
+  finish(options: { readonly to?: SourceName<never> } = {}): void {
+    for (const feed of this.#feedsOf(options.to)) feed.finish()
+    this.#cluster.run()
   }
 
-  /** Waits until no asynchronous call is under way. */
+  /** Waits until no asynchronous call is under way. @throws SluiceError when one does not come back */
   async settled(): Promise<void> {
     await this.#cluster.settled()
   }
 
-  /** Takes a checkpoint: what has been output by now is visible for good. */
+  /** Takes a checkpoint: what has been output by now is visible for good, and a crash goes back to here. */
   async checkpoint(): Promise<void> {
     await this.#cluster.checkpoint()
-    for (const capture of this.#captures.values()) capture.commit()
-    this.#since = []
   }
 
   /**
-   * Kills the job, starts it from the newest checkpoint and lets it read again what has been sent since.
+   * Kills the job and starts it from the newest checkpoint, or from the beginning when there is none. It reads again what has been sent
+   * since, with watermarks raised by hand in their places; the clock stays where it is.
    * @param options.parallelism of the restarted job; as before when it is left out
    */
-  crashAndRestore(options: { readonly parallelism?: number } = {}): void {
-    for (const capture of this.#captures.values()) capture.rewind()
-    this.#cluster.restart(options.parallelism)
-    for (const action of this.#since) action()
+  crashAndRestore({ parallelism }: { readonly parallelism?: number } = {}): void {
+    this.#cluster.restart(parallelism)
   }
 
-  /** What a sink has been given: each result once, as its output would be read after the job has ended. */
+  /** What a sink has been given, in the order in which it came. Each result is there once, as its output would be read after the job has ended. */
   output<T = unknown>(sink?: SinkName<T>): readonly T[] {
-    return this.#capture(sink).records.map((record) => record.value as T)
+    return this.outputWithTimestamps(sink).map((result) => result.value)
   }
 
-  /** The same with the event time of each result; `undefined` for those without one. */
-  outputWithTimestamps<T = unknown>(
-    sink?: SinkName<T>,
-  ): readonly { readonly value: T; readonly timestamp: number | undefined }[] {
-    return this.#capture(sink).records as readonly { readonly value: T; readonly timestamp: number | undefined }[]
+  /** The same with the event time of each result. */
+  outputWithTimestamps<T = unknown>(sink?: SinkName<T>): readonly TimestampedResult<T>[] {
+    return this.#results(this.#test.recording.all, sink)
   }
 
   /** What a reader of the output would see by now: the results of complete checkpoints. */
   committed<T = unknown>(sink?: SinkName<T>): readonly T[] {
-    return this.#capture(sink).committed.map((record) => record.value as T)
+    return this.#results(this.#test.recording.visible, sink).map((result) => result.value)
   }
 
-  /** Records that came too late, since the job was last started. */
+  /** Records that came too late. */
   get late(): number {
     return this.#cluster.late
   }
 
-  /** How much keyed operators hold: nothing, when a job does not leak. */
-  async stateSize(): Promise<StateSize> {
-    return await this.#cluster.stateSize()
+  /**
+   * How many entries and timers keyed operators hold: none, when a job has forgotten what it need not know any more.
+   * @param operator id of one operator; all of them when it is left out
+   */
+  async stateSize(operator?: string): Promise<StateSize> {
+    return await this.#cluster.stateSize(operator)
   }
 
-  #act(action: Action): void {
-    this.#since.push(action)
-    action()
+  /** Ends the job: the `close` handlers of its operators run. */
+  close(): void {
+    this.#cluster.close()
   }
 
-  #feed(source: SourceName | undefined): Feed {
-    if (typeof source === 'object')
-      return found(
-        [...this.#feeds.values()].find((feed) => feed.source === source),
-        this.#feeds,
-        'source',
-      )
-    return named(this.#feeds, source, 'source')
+  #results<T>(all: readonly Recorded[], sink: SinkName<T> | undefined): readonly TimestampedResult<T>[] {
+    const id = idOf(this.#test.sinks, ({ original }) => original, sink, 'sink')
+    return all.flatMap((recorded) =>
+      recorded.sink === id && 'value' in recorded ? [{ value: recorded.value as T, timestamp: recorded.timestamp }] : [],
+    )
   }
 
-  #capture<T>(sink: SinkName<T> | undefined): Capture {
-    if (typeof sink === 'object')
-      return found(
-        [...this.#captures.values()].find((capture) => capture.sink === sink),
-        this.#captures,
-        'sink',
-      )
-    return named(this.#captures, sink, 'sink')
+  #feed<T>(source: SourceName<T> | undefined): Feed {
+    return this.#test.feeds.get(idOf(this.#test.feeds, (feed) => feed.source, source, 'source'))!
+  }
+
+  #feedsOf(source: SourceName<never> | undefined): readonly Feed[] {
+    return source === undefined ? [...this.#test.feeds.values()] : [this.#feed(source)]
   }
 }
 
-function named<T>(all: ReadonlyMap<string, T>, id: string | undefined, what: string): T {
-  if (id !== undefined) return found(all.get(id), all, what)
-  const [only, second] = all.values()
-  return found(second === undefined ? only : undefined, all, what)
+function checkOptions({ watermarks = 'automatic', startTime = 0 }: TestDriverOptions): void {
+  if (watermarks !== 'automatic' && watermarks !== 'manual') {
+    throw invalid(`watermarks are 'automatic' or 'manual', not ${JSON.stringify(watermarks)}`)
+  }
+  if (!Number.isFinite(startTime)) throw invalid(`startTime is milliseconds since 1970, not ${startTime}`)
 }
 
-function found<T>(item: T | undefined, all: ReadonlyMap<string, T>, what: string): T {
-  if (item !== undefined) return item
+/** The id under which something is known that the job was built with. */
+function idOf<T>(all: ReadonlyMap<string, T>, originalOf: (item: T) => unknown, name: unknown, what: string): string {
   const ids = [...all.keys()]
-  throw new SluiceError('INVALID_OPTION', `there is no such ${what} in the job, or more than one`, {
-    hint: ids.length === 0 ? `the job has no ${what}` : `name one of: ${ids.join(', ')}`,
-  })
+  const fitting =
+    name === undefined
+      ? ids
+      : typeof name === 'string'
+        ? ids.filter((id) => id === name)
+        : ids.filter((id) => originalOf(all.get(id)!) === name)
+  if (fitting.length === 1) return fitting[0]!
+  throw new SluiceError(
+    'INVALID_OPTION',
+    fitting.length > 1 ? `the job has more than one such ${what}` : `the job has no such ${what}`,
+    {
+      hint: ids.length === 0 ? `it has no ${what} at all` : `name one of: ${ids.join(', ')}`,
+    },
+  )
+}
+
+function invalid(message: string): SluiceError {
+  return new SluiceError('INVALID_OPTION', message)
 }
 
 /** A job to be run by hand in a test; it must not have run. @throws SluiceError when the job's graph cannot run */

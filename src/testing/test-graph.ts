@@ -1,199 +1,166 @@
-import type { Operator, OperatorContext } from '../core/operator.ts'
-import type { Source, SplitReader } from '../core/source.ts'
-import type { GraphNode, NodeBody, StreamGraph } from '../graph/stream-graph.ts'
-import { nodeIds } from '../graph/stream-graph.ts'
+import { copyValue } from '../core/copy-value.ts'
+import type { Operator, OperatorContext, Receiver } from '../core/operator.ts'
+import type { Sink } from '../core/sink.ts'
+import { WATERMARK_END } from '../core/time.ts'
+import type { GraphInput, GraphNode, StreamGraph } from '../graph/stream-graph.ts'
+import { MAIN_OUTPUT, nodeIds } from '../graph/stream-graph.ts'
+import { changed } from './changed.ts'
+import { Feed, FeedOpener } from './feed.ts'
 import { deepFreeze } from './freeze.ts'
+import { Recorder, Recording } from './recording.ts'
 
-/** A job's graph with its ends in hand: sources are fed, sinks remembered, watermarks raised by whoever runs the test. */
+/** A job's graph with its ends in hand: sources are fed, what comes to sinks is remembered, watermarks can be raised. */
 export interface TestGraph {
   readonly graph: StreamGraph
   /** By the id of the source. */
   readonly feeds: ReadonlyMap<string, Feed>
-  /** By the id of the sink. */
-  readonly captures: ReadonlyMap<string, Capture>
-  /** By the id of the operator that makes watermarks. */
-  readonly watermarks: ReadonlyMap<string, HandWatermarks>
+  /** By the id of the sink: the sink of the job, and the one in its place. */
+  readonly sinks: ReadonlyMap<string, { readonly original: unknown; readonly substitute: Sink<unknown> }>
+  readonly recording: Recording
+  /** Watermarks that have been raised by hand: operators that make their own pass these on. */
+  readonly raised: Set<number>
+  /** Late records by operator. */
+  readonly late: Map<string, number>
+  readonly frozen: boolean
 }
 
 export interface TestGraphOptions {
   /** True: operators that give timestamps make no watermarks by themselves. */
-  readonly manualWatermarks: boolean
+  readonly manualWatermarks?: boolean
+  /** Freezes what operators emit. */
   readonly freeze: boolean
+  /** True: what is fed counts as having timestamps. */
+  readonly timedSources?: boolean
+  /** True: watermarks at the sinks are remembered too. */
+  readonly recordWatermarks?: boolean
+  /** True: each result that has come to a sink waits for room. */
+  readonly oneSlot?: boolean
 }
 
-/** Replaces the ends of a graph; everything between them stays as it is. */
+/**
+ * Replaces the ends of a graph. Everything between them stays as it is, under the ids that it has in the job: behind each source comes an
+ * operator that opens what is fed, and before each sink one that notes timestamps.
+ */
 export function testGraph(graph: StreamGraph, options: TestGraphOptions): TestGraph {
-  const ids = nodeIds(graph)
-  const feeds = new Map<string, Feed>()
-  const captures = new Map<string, Capture>()
-  const watermarks = new Map<string, HandWatermarks>()
-  const bodyOf = (node: GraphNode): NodeBody => {
-    const id = ids[node.index]!
-    if (node.body.type === 'source') {
-      const feed = new Feed(node.body.source)
-      feeds.set(id, feed)
-      return { type: 'source', source: feed }
-    }
-    if (node.body.type === 'sink') {
-      const capture = new Capture(node.body.sink, options.freeze)
-      captures.set(id, capture)
-      return { type: 'operator', create: (context) => capture.operator(context) }
-    }
-    if (node.assignsTimestamps !== true) return node.body
-    const hand = new HandWatermarks(options.manualWatermarks)
-    watermarks.set(id, hand)
-    const { create } = node.body
-    return { type: 'operator', create: (context) => hand.operator(create, context) }
-  }
-  const nodes = graph.nodes.map((node): GraphNode => ({ ...node, body: bodyOf(node) }))
-  return { graph: { job: graph.job, nodes }, feeds, captures, watermarks }
+  return new Rewriting(graph, options).run()
 }
 
-/** A source that gives what it is fed: one split for each subtask, read side by side. */
-export class Feed implements Source<unknown, number, number> {
-  readonly kind: string
-  readonly settings: Readonly<Record<string, unknown>>
-  readonly inTurn = true
-  /** What it stands for. */
-  readonly source: Source<unknown>
-  readonly #waiting: unknown[][] = []
-  #next = 0
-  #finished = false
+class Rewriting {
+  readonly #graph: StreamGraph
+  readonly #options: TestGraphOptions
+  readonly #nodes: GraphNode[] = []
+  /** Where the outputs of a node of the job are found now. */
+  readonly #places: number[] = []
+  readonly #feeds = new Map<string, Feed>()
+  readonly #sinks = new Map<string, { readonly original: unknown; readonly substitute: Sink<unknown> }>()
+  readonly #recording = new Recording()
+  readonly #raised = new Set<number>()
+  readonly #late = new Map<string, number>()
 
-  constructor(source: Source<unknown>) {
-    this.kind = source.kind
-    this.settings = source.settings ?? {}
-    this.source = source
+  constructor(graph: StreamGraph, options: TestGraphOptions) {
+    this.#graph = graph
+    this.#options = options
   }
 
-  /** @param split which of its splits gets the record; in turn when it is not said */
-  send(value: unknown, split = this.#next++): void {
-    this.#waiting[split % Math.max(1, this.#waiting.length)]!.push(value)
-  }
-
-  finish(): void {
-    this.#finished = true
-  }
-
-  get finished(): boolean {
-    return this.#finished
-  }
-
-  /** Forgets what nobody has taken: the job begins again at a checkpoint. */
-  rewind(): void {
-    this.#finished = false
-    for (const waiting of this.#waiting) waiting.length = 0
-  }
-
-  enumerate({ parallelism }: { readonly parallelism: number }): readonly number[] {
-    for (let split = 0; split < parallelism; split++) this.#waiting.push([])
-    return this.#waiting.map((_, split) => split)
-  }
-
-  open(split: number, position: number | undefined): SplitReader<unknown, number> {
-    const waiting = this.#waiting[split]!
-    let read = position ?? 0
+  run(): TestGraph {
+    const ids = nodeIds(this.#graph)
+    for (const node of this.#graph.nodes) this.#places[node.index] = this.#replace(node, ids[node.index]!)
     return {
-      poll: (max) => {
-        if (waiting.length === 0 && this.#finished) return null
-        const records = waiting.splice(0, max)
-        read += records.length
-        return records
-      },
-      position: () => read,
-    }
-  }
-}
-
-/** A result, and the event time that it bears; `undefined` when it has none. */
-export interface Captured {
-  readonly value: unknown
-  readonly timestamp: number | undefined
-}
-
-/** Remembers what a sink would have been given. */
-export class Capture {
-  /** What it stands for. */
-  readonly sink: unknown
-  readonly #freeze: boolean
-  #records: Captured[] = []
-  #committed = 0
-
-  constructor(sink: unknown, freeze: boolean) {
-    this.sink = sink
-    this.#freeze = freeze
-  }
-
-  operator({ cell }: OperatorContext): Operator {
-    return {
-      onRecord: (value) => {
-        if (this.#freeze) deepFreeze(value)
-        this.#records.push({ value, timestamp: Number.isNaN(cell.timestamp) ? undefined : cell.timestamp })
-      },
+      graph: { job: this.#graph.job, nodes: this.#nodes },
+      feeds: this.#feeds,
+      sinks: this.#sinks,
+      recording: this.#recording,
+      raised: this.#raised,
+      late: this.#late,
+      frozen: this.#options.freeze,
     }
   }
 
-  get records(): readonly Captured[] {
-    return this.#records
+  #replace(node: GraphNode, id: string): number {
+    const inputs = node.inputs.map((input) => ({ ...input, node: this.#places[input.node]! }))
+    switch (node.body.type) {
+      case 'source':
+        return this.#replaceSource(node, id, new Feed(node.body.source))
+      case 'sink':
+        return this.#replaceSink({ ...node, inputs }, id, node.body.sink)
+      case 'operator': {
+        const { create } = node.body
+        const made = (context: OperatorContext): Operator => this.#operator(context, node, create)
+        return this.#add({ ...node, name: id, inputs, body: { type: 'operator', create: made } })
+      }
+    }
   }
 
-  get committed(): readonly Captured[] {
-    return this.#records.slice(0, this.#committed)
-  }
-
-  commit(): void {
-    this.#committed = this.#records.length
-  }
-
-  /** Forgets what no checkpoint has made visible. */
-  rewind(): void {
-    this.#records = this.#records.slice(0, this.#committed)
-  }
-}
-
-/** Raises the watermarks of an operator from outside, beside those that it makes by itself. */
-export class HandWatermarks {
-  readonly #manual: boolean
-  #instances: { raise(time: number): void }[] = []
-
-  constructor(manual: boolean) {
-    this.#manual = manual
-  }
-
-  raise(time: number): void {
-    for (const instance of this.#instances) instance.raise(time)
-  }
-
-  /** The subtasks of an attempt are gone. */
-  rewind(): void {
-    this.#instances = []
-  }
-
-  operator(create: (context: OperatorContext) => Operator, context: OperatorContext): Operator {
-    let raised: number | undefined
-    this.#instances.push({
-      raise: (time) => {
-        raised = time
-      },
+  #replaceSource(node: GraphNode, id: string, feed: Feed): number {
+    this.#feeds.set(id, feed)
+    const source = this.#add({ ...node, name: id, body: { type: 'source', source: feed } })
+    const { kind, settings, assignsTimestamps: _, ...place } = node
+    return this.#add({
+      ...place,
+      kind: `${kind}-opener`,
+      settings,
+      name: `${id}.opener`,
+      inputs: [forward(source)],
+      ...(this.#options.timedSources ? { assignsTimestamps: true } : {}),
+      body: { type: 'operator', create: (context) => new FeedOpener(context) },
     })
-    const deliver = (): boolean => {
-      if (raised === undefined) return false
-      context.emitWatermark(raised)
-      raised = undefined
-      return true
+  }
+
+  #replaceSink(node: GraphNode, id: string, original: unknown): number {
+    const substitute = this.#recording.sink(node.kind)
+    this.#sinks.set(id, { original, substitute })
+    const { recordWatermarks: watermarks = false, oneSlot = false, freeze } = this.#options
+    // What is frozen stays as it is; of anything else the job may change what it has emitted.
+    const look = freeze ? deepFreeze : copyValue
+    const recorder = this.#add({
+      ...node,
+      name: id,
+      body: { type: 'operator', create: (context) => new Recorder(context, id, { look, watermarks, oneSlot }) },
+    })
+    return this.#add({
+      ...node,
+      name: `${id}.writer`,
+      inputs: [forward(recorder)],
+      body: { type: 'sink', sink: substitute },
+    })
+  }
+
+  #add(node: Omit<GraphNode, 'index'>): number {
+    this.#nodes.push({ ...node, index: this.#nodes.length })
+    return this.#nodes.length - 1
+  }
+
+  /** An operator of the job in a context that counts and freezes; one that makes watermarks lets those raised by hand pass. */
+  #operator(context: OperatorContext, node: GraphNode, create: (context: OperatorContext) => Operator): Operator {
+    const { freeze, manualWatermarks } = this.#options
+    const silent = manualWatermarks === true && node.assignsTimestamps === true
+    const operator = create(
+      changed(context, {
+        late: () => {
+          this.#late.set(context.operatorId, (this.#late.get(context.operatorId) ?? 0) + 1)
+          context.late()
+        },
+        ...(freeze ? { output: freezing(context.output), side: (tag) => freezing(context.side(tag)) } : {}),
+        ...(silent ? { emitWatermark: () => undefined } : {}),
+      }),
+    )
+    if (node.assignsTimestamps === true) this.#letPass(operator, context)
+    return operator
+  }
+
+  #letPass(operator: Operator, context: OperatorContext): void {
+    const own = operator.onWatermark?.bind(operator)
+    operator.onWatermark = (watermark) => {
+      if (watermark !== WATERMARK_END && this.#raised.has(watermark)) context.emitWatermark(watermark)
+      return own?.(watermark) ?? true
     }
-    const own = this.#manual ? changed(context, { emitWatermark: () => {} }) : context
-    return changed(create(own), { deliver })
   }
 }
 
-/** The object with some of its members replaced. A proxy, because its methods use private fields of the object itself. */
-function changed<T extends object>(object: T, members: Partial<T>): T {
-  return new Proxy(object, {
-    get(target, name) {
-      if (name in members) return Reflect.get(members, name) as unknown
-      const value: unknown = Reflect.get(target, name, target)
-      return typeof value === 'function' ? (value.bind(target) as unknown) : value
-    },
-  })
+function forward(node: number): GraphInput {
+  return { node, output: MAIN_OUTPUT, partitioning: 'forward' }
+}
+
+function freezing(receiver: Receiver): Receiver {
+  return { onRecord: (value) => receiver.onRecord(deepFreeze(value)) }
 }

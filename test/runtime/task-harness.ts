@@ -1,5 +1,5 @@
 import { locateError } from '../../src/core/errors.ts'
-import type { Operator, OperatorContext } from '../../src/core/operator.ts'
+import type { Operator, OperatorContext, WatermarkGroup } from '../../src/core/operator.ts'
 import { WATERMARK_NONE } from '../../src/core/time.ts'
 import type { TaskPlan } from '../../src/graph/execution-plan.ts'
 import { planExecution } from '../../src/graph/execution-plan.ts'
@@ -30,6 +30,7 @@ export interface HarnessOptions {
   readonly splits?: readonly SplitState[]
   readonly lastCheckpoint?: number
   readonly restores?: Readonly<Record<string, OperatorRestore>>
+  readonly watermarkGroup?: WatermarkGroup
 }
 
 /** One real task with its inputs and its output in hand, and a clock that is set by hand. */
@@ -42,8 +43,10 @@ export class TaskHarness {
   readonly failures: unknown[] = []
   ended = 0
   now = 0
+  /** How often an operator asked for a step. */
+  wakes = 0
 
-  constructor({ operators, inputs = 1, splits, lastCheckpoint = 0, restores = {} }: HarnessOptions) {
+  constructor({ operators, inputs = 1, splits, lastCheckpoint = 0, restores = {}, watermarkGroup }: HarnessOptions) {
     // A source before an input makes the first operator the head of a task of its own.
     const upstream: NodeSketch[] = splits === undefined ? [{ kind: 'upstream' }] : []
     const offset = upstream.length
@@ -60,6 +63,11 @@ export class TaskHarness {
     const channel = new OutputChannel(this.output, backpressure, failure)
     const last = task.operators.at(-1)!
     const outputs = last.type === 'sink' ? [] : [channel]
+    const { body } = graph.nodes[0]!
+    const reading =
+      splits === undefined || body.type !== 'source'
+        ? undefined
+        : new SplitReading(body.source, { operator: task.id, subtask: 0, now: clock.now }, splits, () => {})
     this.chain = new OperatorChain(
       {
         task,
@@ -71,15 +79,16 @@ export class TaskHarness {
         run: 'run',
         attempt: 1,
         backpressure,
+        splits: reading,
+        watermarkGroup,
         late: () => {},
-        wake: () => {},
+        wake: () => void this.wakes++,
       },
       (id, cell) =>
         id === last.id && outputs.length > 0 ? [{ output: 'main', exchange: new ForwardExchange(outputs, cell) }] : [],
       restores,
     )
     this.inputs = splits === undefined ? Array.from({ length: inputs }, () => new LocalChannel()) : []
-    const { body } = graph.nodes[0]!
     this.task = new Task({
       plan: task,
       subtask: 0,
@@ -93,10 +102,7 @@ export class TaskHarness {
       })),
       outputs,
       backpressure,
-      reading:
-        splits === undefined || body.type !== 'source'
-          ? undefined
-          : new SplitReading(body.source, { operator: task.id, subtask: 0, now: clock.now }, splits, () => {}),
+      reading,
       recordsRead: 0,
       clock,
       counters: new SubtaskCounters(createCounters(1), 0),

@@ -1,10 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { keyGroupOf } from '../../src/core/key-groups.ts'
-import type { KeyedTimers } from '../../src/core/keyed-state.ts'
+import { canonicalKey, compareKeys, keyGroupOf } from '../../src/core/key-groups.ts'
+import type { Key, KeyedTimers } from '../../src/core/keyed-state.ts'
+import type { Operator, OperatorContext } from '../../src/core/operator.ts'
 import { KeyedBackend } from '../../src/state/keyed-backend.ts'
+import { anyKey } from '../core/keys.ts'
+import { operator, TaskHarness } from '../runtime/task-harness.ts'
 
 const always = (): boolean => true
+
+/** A record without a timestamp. */
+const NONE = Number.NaN
 
 function newBackend(): KeyedBackend {
   return new KeyedBackend({ first: 0, last: 127 }, 128)
@@ -235,45 +241,303 @@ describe('timers', () => {
     expect(fired).toHaveLength(2)
   })
 
-  test('do what a sorted set of (time, key) does', () => {
+  test('of one time and key group fire in the order of their keys, whatever the order in which they were set', () => {
+    const oneGroup = (): KeyedBackend => new KeyedBackend({ first: 0, last: 0 }, 1)
+    const keys: readonly Key[] = [false, true, -1, 0, 2, 10, 3n, new Date(1), [1, 'a'], '10', '2', 'a', 'b']
+    for (const order of [keys, keys.toReversed(), [...keys.slice(6), ...keys.slice(0, 6)]]) {
+      const backend = oneGroup()
+      const timers = backend.timers()
+      for (const key of order) {
+        backend.setKey(key)
+        timers.setEventTime(5)
+      }
+      const restoredOne = oneGroup()
+      for (const chunk of backend.snapshot()) restoredOne.restore(chunk.bytes)
+      for (const each of [restoredOne, backend]) {
+        const fired: unknown[] = []
+        each.timers().fireEventTime(5, () => fired.push(each.key), always)
+        expect(fired).toEqual(keys)
+      }
+    }
+  })
+
+  test('that a handler sets again for the time that fires come before the keys behind it', () => {
+    const backend = new KeyedBackend({ first: 0, last: 0 }, 1)
+    const own = harness(backend)
+    for (const key of ['c', 'a', 'b']) own.set(key, 10)
+    let left = 2
+    own.fire(10, (key) => {
+      if (key === 'a' && left-- > 0) own.timers.setEventTime(10)
+    })
+    expect(own.fired).toEqual(['a@10', 'a@10', 'a@10', 'b@10', 'c@10'])
+  })
+
+  test('a million of one time fire in order', () => {
+    const backend = newBackend()
+    const timers = backend.timers()
+    for (let key = 0; key < 1_000_000; key++) {
+      backend.setKey(key)
+      timers.setEventTime(10)
+    }
+    let fired = 0
+    let [group, last] = [-1, -1]
+    timers.fireEventTime(
+      10,
+      () => {
+        fired++
+        const key = backend.key as number
+        const own = keyGroupOf(key, 128)
+        if (own < group || (own === group && key <= last)) throw new Error(`${key} fired after ${last}`)
+        ;[group, last] = [own, key]
+      },
+      always,
+    )
+    expect(fired).toBe(1_000_000)
+    expect(backend.snapshot()).toEqual([])
+  })
+
+  test('that are moved with every record leave nothing behind', () => {
+    const backend = newBackend()
+    const timers = backend.timers()
+    backend.setKey('a')
+    for (let time = 0; time < 1_000_000; time++) {
+      timers.setProcessingTime(1_000_000 - time)
+      timers.deleteProcessingTime(1_000_000 - time)
+    }
+    expect(timers.nextProcessingTime()).toBe(Number.POSITIVE_INFINITY)
+    timers.setProcessingTime(7)
+    expect(timers.nextProcessingTime()).toBe(7)
+  })
+
+  test('that are derived are no part of snapshots', () => {
+    const backend = newBackend()
+    backend.setKey('a')
+    backend.timers('ttl:x', true).setEventTime(5)
+    backend.timers('ttl:x', true).setProcessingTime(6)
+    expect(backend.snapshot()).toEqual([])
+    expect(backend.timers('ttl:x').nextProcessingTime()).toBe(6)
+  })
+
+  test.each([
+    ['at the end of the input', Number.POSITIVE_INFINITY, (time: number) => time + 1],
+    ['for the very time that fires', 10, (time: number) => time],
+    ['for the past', 10, (time: number) => time - 1],
+  ])('that a handler sets for ever %s are stopped with an error', (_, until, next) => {
+    const { set, fire, timers, fired } = harness()
+    set('a', 10)
+    const forEver = (): boolean => fire(until, (_key, time) => timers.setEventTime(next(time)))
+    expect(forEver).toThrow(
+      expect.objectContaining({ code: 'TIMER_LOOP', hint: expect.stringContaining('ctx.watermark < Infinity') }),
+    )
+    expect(fired.length).toBeGreaterThan(1_000_000)
+  })
+
+  test('that a handler sets for ever are found also when full outputs interrupt it', () => {
+    const { set, fire, timers } = harness()
+    set('a', 10)
+    const onFire = (_: string, time: number): void => timers.setEventTime(time + 1)
+    expect(() => {
+      for (let calls = 0; calls < 1_000_000; calls++) {
+        let left = 3
+        fire(Number.POSITIVE_INFINITY, onFire, () => left-- > 0)
+      }
+    }).toThrow(expect.objectContaining({ code: 'TIMER_LOOP' }))
+  })
+
+  test('that come to an end are no loop: three more for each of half a million keys', () => {
+    const backend = newBackend()
+    const timers = backend.timers()
+    for (let key = 0; key < 500_000; key++) {
+      backend.setKey(key)
+      timers.setEventTime(0)
+    }
+    let fired = 0
+    timers.fireEventTime(
+      Number.POSITIVE_INFINITY,
+      (time) => {
+        fired++
+        if (time < 3) timers.setEventTime(time + 1)
+      },
+      always,
+    )
+    expect(fired).toBe(2_000_000)
+  })
+
+  test('that move on with a finite watermark are no loop', () => {
+    const { set, fire, timers, fired } = harness()
+    set('a', 0)
+    fire(1_500_000, (_, time) => timers.setEventTime(time + 1))
+    expect(fired).toHaveLength(1_500_001)
+  })
+
+  test('do what a sorted list of (time, key group, key) does, also when they are set and deleted while others fire', () => {
+    const key = anyKey()
+    const change = fc.record({ type: fc.constantFrom('set' as const, 'delete' as const), by: fc.integer({ min: -3, max: 3 }) })
     const operation = fc.oneof(
+      fc.record({ type: fc.constantFrom('set' as const, 'set' as const, 'delete' as const), key, time: fc.nat(10) }),
       fc.record({
-        type: fc.constantFrom('set' as const, 'set' as const, 'delete' as const),
-        key: fc.constantFrom('a', 'b', 'c'),
-        time: fc.nat(20),
+        type: fc.constant('fire' as const),
+        until: fc.nat(12),
+        most: fc.nat(6),
+        during: fc.array(fc.array(change, { maxLength: 2 }), { maxLength: 5 }),
       }),
-      fc.record({ type: fc.constant('fire' as const), until: fc.nat(20), most: fc.nat(4) }),
       fc.constant({ type: 'restart' as const }),
     )
     fc.assert(
-      fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
-        let own = harness()
-        const model = new Set<string>()
+      fc.property(fc.array(operation, { maxLength: 40 }), (operations) => {
+        let backend = newBackend()
+        let model: Waiting[] = []
         for (const step of operations) {
           if (step.type === 'restart') {
-            const next = harness(newBackend())
-            for (const chunk of own.backend.snapshot()) next.backend.restore(chunk.bytes)
-            own = next
+            const next = newBackend()
+            for (const chunk of backend.snapshot()) next.restore(chunk.bytes)
+            backend = next
           } else if (step.type === 'fire') {
-            let left = step.most
-            const before = own.fired.length
-            const done = own.fire(step.until, undefined, () => left-- > 0)
-            const fired = own.fired.slice(before)
-            for (const name of fired) expect(model.delete(name)).toBe(true)
-            const times = fired.map((name) => Number(name.split('@')[1]))
-            expect(times).toEqual(times.toSorted((a, b) => a - b))
-            const due = [...model].map((name) => Number(name.split('@')[1])).filter((time) => time <= step.until)
-            expect(done).toBe(due.length === 0)
-            if (due.length > 0) expect(Math.min(...due)).toBeGreaterThanOrEqual(times.at(-1) ?? 0)
-          } else if (step.type === 'set') {
-            own.set(step.key, step.time)
-            model.add(`${step.key}@${step.time}`)
+            const result = fireBoth(backend, model, step)
+            expect(result.fired).toEqual(result.expected)
+            model = result.left
+            expect(result.done).toBe(model.every(({ time }) => time > step.until))
           } else {
-            own.delete(step.key, step.time)
-            model.delete(`${step.key}@${step.time}`)
+            backend.setKey(step.key)
+            const canonical = canonicalKey(step.key)
+            if (step.type === 'set') backend.timers().setEventTime(step.time)
+            else backend.timers().deleteEventTime(step.time)
+            model = changed(model, { time: step.time, group: keyGroupOf(step.key, 128), canonical }, step.type)
           }
         }
       }),
+      { numRuns: 300 },
     )
+  })
+})
+
+interface Waiting {
+  readonly time: number
+  readonly group: number
+  readonly canonical: unknown
+}
+
+function changed(model: readonly Waiting[], timer: Waiting, type: 'set' | 'delete'): Waiting[] {
+  const others = model.filter(({ time, canonical }) => time !== timer.time || !Object.is(canonical, timer.canonical))
+  return type === 'set' ? [...others, timer] : others
+}
+
+/** Fires the queue and the list; after each timer the same changes are made to both. */
+function fireBoth(
+  backend: KeyedBackend,
+  before: readonly Waiting[],
+  step: {
+    readonly until: number
+    readonly most: number
+    readonly during: readonly (readonly { readonly type: 'set' | 'delete'; readonly by: number }[])[]
+  },
+) {
+  const timers = backend.timers()
+  const fired: string[] = []
+  let left = step.most
+  const done = timers.fireEventTime(
+    step.until,
+    (time) => {
+      for (const { type, by } of step.during[fired.length] ?? []) {
+        if (type === 'set') timers.setEventTime(time + by)
+        else timers.deleteEventTime(time + by)
+      }
+      fired.push(`${String(canonicalKey(backend.key))} ${typeof backend.key} ${time}`)
+    },
+    () => left-- > 0,
+  )
+  let model = [...before]
+  const expected: string[] = []
+  while (expected.length < step.most) {
+    const due = model.filter(({ time }) => time <= step.until)
+    const next = due.sort((a, b) => a.time - b.time || a.group - b.group || compareKeys(a.canonical, b.canonical))[0]
+    if (next === undefined) break
+    model = changed(model, next, 'delete')
+    for (const { type, by } of step.during[expected.length] ?? []) {
+      model = changed(model, { ...next, time: next.time + by }, type)
+    }
+    expected.push(`${String(next.canonical)} ${typeOfCanonical(next.canonical)} ${next.time}`)
+  }
+  return { fired, expected, left: model, done }
+}
+
+/** Dates and tuples are text in their canonical form. */
+function typeOfCanonical(canonical: unknown): string {
+  return typeof canonical === 'string' && /^\0[dt]/.test(canonical) ? 'object' : typeof canonical
+}
+
+describe('timers by the clock in a task', () => {
+  /** Passes records on, and sets a timer for what a record says; emits the times that fire. */
+  function setter(onOpen: (context: OperatorContext) => void = () => {}): (context: OperatorContext) => Operator {
+    return (context) => {
+      const timers = context.keyed!.timers()
+      return {
+        open: () => onOpen(context),
+        onRecord: (value) => {
+          context.output.onRecord(value)
+          if (typeof value === 'number') timers.setProcessingTime(value)
+        },
+        nextProcessingTime: () => timers.nextProcessingTime(),
+        onProcessingTime: (nowMs) => timers.fireProcessingTime(nowMs, (time) => context.output.onRecord(`fired ${time}`), always),
+      }
+    }
+  }
+
+  const keyed = { keyOf: () => 'user-2' }
+
+  function values(elements: readonly unknown[]): readonly unknown[] {
+    return elements.flatMap((element) => (element as { readonly values?: readonly unknown[] }).values ?? [])
+  }
+
+  test('wait longer than 2^31 ms', () => {
+    const task = new TaskHarness({ operators: [operator('set', setter(), keyed)] })
+    const day = 86_400_000
+    task.send(0, { kind: 'records', values: [40 * day], timestamps: [NONE] })
+    expect(values(task.run())).toEqual([40 * day])
+    expect(task.task.nextWakeup()).toBe(40 * day)
+    task.now = 40 * day - 1
+    expect(values(task.run())).toEqual([])
+    task.now = 40 * day
+    expect(values(task.run())).toEqual([`fired ${40 * day}`])
+  })
+
+  test('that are overdue after a restore fire before the next record, and not while the task is opened', () => {
+    const first = new TaskHarness({ operators: [operator('set', setter(), keyed)] })
+    first.send(0, { kind: 'records', values: [-50, -100], timestamps: [NONE, NONE] })
+    // Handled, but before the clock is looked at.
+    first.task.step()
+    const [snapshot] = first.chain.snapshot()
+    let outputsAtOpen = -1
+    const seen: unknown[] = []
+    const watching = (context: OperatorContext): Operator => ({
+      onRecord: (value) => {
+        seen.push(value)
+        context.output.onRecord(value)
+      },
+    })
+    const second = new TaskHarness({
+      operators: [
+        operator(
+          'set',
+          setter(() => (outputsAtOpen = seen.length)),
+          keyed,
+        ),
+        operator('watch', watching),
+      ],
+      restores: {
+        'set-1': {
+          watermark: Number.NEGATIVE_INFINITY,
+          rescaled: false,
+          watermarkFloors: [],
+          records: 0,
+          states: [],
+          splits: [],
+          chunks: snapshot!.chunks.map((chunk) => chunk.bytes),
+        },
+      },
+    })
+    expect([outputsAtOpen, seen]).toEqual([0, []])
+    second.send(0, { kind: 'records', values: ['record'], timestamps: [NONE] })
+    expect(values(second.run())).toEqual(['fired -100', 'fired -50', 'record'])
   })
 })

@@ -1,0 +1,81 @@
+import type { KeyedTimers } from '../../../src/core/keyed-state.ts'
+import type { StateTime } from './state-time.ts'
+
+/**
+ * When the values of one state are over, and who removes them. What always holds:
+ *
+ * - A value that bears the stamp `t` is over once time has reached `t + ttl`.
+ * - Each key that holds anything has exactly one timer, at or before the first instant at which something of it is over. When it fires, what
+ *   is over is removed and the timer is set anew; so writing again and again moves no timer.
+ * - The timers follow from the stamps and are in no snapshot: a restore sets them anew, whatever the length of life is by then.
+ * - What was written before there was any event time (`-Infinity`) is over at the end of the input, and counts as written at the first
+ *   watermark.
+ */
+export class Expiry {
+  readonly kind: 'event' | 'processing'
+  /** Removes what is over of the current key, whose timer has fired. */
+  sweep: () => void = () => undefined
+  readonly #ttlMs: number
+  readonly #time: StateTime
+  readonly #timers: KeyedTimers
+
+  constructor(kind: 'event' | 'processing', ttlMs: number, time: StateTime, timers: KeyedTimers) {
+    this.kind = kind
+    this.#ttlMs = ttlMs
+    this.#time = time
+    this.#timers = timers
+  }
+
+  get now(): number {
+    return this.kind === 'event' ? this.#time.eventTime : this.#time.processingTime
+  }
+
+  /** The stamp of something that is written now. */
+  get writeTime(): number {
+    return this.kind === 'event' ? this.#time.eventWriteTime : this.#time.processingTime
+  }
+
+  isOver(stamp: number): boolean {
+    const { now } = this
+    return stamp === Number.NEGATIVE_INFINITY ? now === Number.POSITIVE_INFINITY : stamp + this.#ttlMs <= now
+  }
+
+  /** The stamp that something keeps when it stays. */
+  settled(stamp: number): number {
+    return stamp === Number.NEGATIVE_INFINITY ? this.now : stamp
+  }
+
+  /** Sets the current key's timer for what bears this stamp. Returns its time, by which `disarm` finds it. */
+  arm(stamp: number): number {
+    const time = stamp + this.#ttlMs
+    if (this.kind === 'event') this.#timers.setEventTime(time)
+    else this.#timers.setProcessingTime(time)
+    return time
+  }
+
+  disarm(time: number): void {
+    if (this.kind === 'event') this.#timers.deleteEventTime(time)
+    else this.#timers.deleteProcessingTime(time)
+  }
+
+  /** Moves the current key's timer forward for a stamp that is over before it would fire. */
+  armEarlier(timer: number, stamp: number): number {
+    if (timer <= stamp + this.#ttlMs) return timer
+    this.disarm(timer)
+    return this.arm(stamp)
+  }
+
+  nextSweep(): number {
+    return this.#timers.nextProcessingTime()
+  }
+
+  sweepUntil(time: number): void {
+    if (this.kind === 'event') this.#timers.fireEventTime(time, this.sweep, always)
+    else this.#timers.fireProcessingTime(time, this.sweep, always)
+  }
+}
+
+/** Removing emits nothing, so it need not wait for room. */
+function always(): boolean {
+  return true
+}
