@@ -46,13 +46,15 @@ export interface ProcessHandlers {
  * Anything: each record may give any number of results, to the main output and to named side outputs.
  *
  * ```ts
- * const checked = payments.process({
- *   side: { rejected: output<Payment>() },
+ * const checked = from([{ amount: 12 }, { amount: -1 }]).process({
+ *   side: { rejected: output() },
  *   *onRecord(payment, ctx) {
  *     if (payment.amount < 0) ctx.emitTo('rejected', payment)
  *     else yield payment
  *   },
  * })
+ *
+ * checked.side.rejected // -> { amount: -1 }
  * ```
  */
 export function processOperator(

@@ -49,14 +49,24 @@ export interface KeyedProcessHandlers extends ProcessHandlers {
  * Anything, with state and timers for each key.
  *
  * ```ts
+ * const payments = from([
+ *   { card: 'A', country: 'FR', at: 1000 },
+ *   { card: 'A', country: 'NZ', at: 2000 },
+ * ]).withTimestamps((payment) => payment.at)
+ *
  * payments.keyBy((payment) => payment.card).process({
- *   state: { last: valueState<Payment>() },
+ *   state: { last: valueState({ ttl: '1h' }) },
  *   *onRecord(payment, ctx) {
  *     const last = ctx.state.last.get()
- *     if (last && last.country !== payment.country) yield { card: ctx.key, from: last.country, to: payment.country }
+ *     if (last && last.country !== payment.country) yield `${ctx.key}: ${last.country} and ${payment.country}`
  *     ctx.state.last.set(payment)
+ *     ctx.timers.eventTime(payment.at + 60_000)
+ *   },
+ *   *onTimer(time, ctx) {
+ *     if (ctx.state.last.get().at === time - 60_000) yield `${ctx.key}: nothing for a minute`
  *   },
  * })
+ * // -> 'A: FR and NZ', 'A: nothing for a minute'
  * ```
  */
 export function keyedProcessOperator(handlers: KeyedProcessHandlers): (context: OperatorContext) => Operator {

@@ -76,6 +76,9 @@ export class AlignedWindowOperator implements Operator {
   }
 
   open(): void {
+    // An aggregate that got or lost its `merge` since then would look for its accumulators in the wrong place, and lose them without a word.
+    for (const _ of this.#keyed.panes(this.#paned ? 'window' : 'pane').windows())
+      throw this.#context.failure(otherCells(this.#paned))
     for (const cell of this.#cells.windows()) this.#register(cell)
   }
 
@@ -104,9 +107,7 @@ export class AlignedWindowOperator implements Operator {
   /** What the current key's group has seen; by the clock nothing is late, and what is due fires by itself. */
   #watermark(): number {
     if (this.#byClock) return WATERMARK_NONE
-    const { watermark } = this.#context
-    const floor = this.#keyed.watermarkFloor
-    return floor > watermark ? floor : watermark
+    return Math.max(this.#context.watermark, this.#keyed.watermarkFloor)
   }
 
   #isGone(start: number, watermark: number): boolean {

@@ -1,11 +1,12 @@
 import { copyValue } from '../../src/core/copy-value.ts'
 import type { KeyedContext, KeyedTable, KeyedTimers } from '../../src/core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
-import { WATERMARK_END } from '../../src/core/time.ts'
+import { WATERMARK_END, WATERMARK_NONE } from '../../src/core/time.ts'
 import { emitAll } from '../flat-map.ts'
 import { keyedContext } from '../keyed/keyed-context.ts'
-import type { WindowAssigner } from './assigners.ts'
-import { ALL_TIME, windowStart } from './assigners.ts'
+import { AlignedLayout } from './aligned-layout.ts'
+import type { SessionWindow, WindowAssigner } from './assigners.ts'
+import { ALL_TIME } from './assigners.ts'
 import { advanceTick, firesAtEnd, firesOnRecord, firesOnTick } from './keyed-trigger.ts'
 import type { OpenWindow } from './keyed-window-state.ts'
 import { NEVER, openWindow, placeOf } from './keyed-window-state.ts'
@@ -13,7 +14,7 @@ import { END_OF_INPUT, WindowTimers } from './keyed-window-timers.ts'
 import { LATE_OUTPUT } from './late-output.ts'
 import type { MetSessions } from './session-windows.ts'
 import { meet, mergeMet } from './session-windows.ts'
-import { checkTimestamp } from './timestamp-check.ts'
+import { checkTimestamp, checkTimestamp } from './timestamp-check.ts'
 import type { Trigger } from './triggers.ts'
 import type { WindowFunction } from './window-function.ts'
 
@@ -45,18 +46,21 @@ export class KeyedWindowOperator implements Operator {
   readonly #table: KeyedTable<OpenWindow[]>
   readonly #timers: KeyedTimers
   readonly #windowTimers: WindowTimers
-  readonly #assigner: WindowAssigner
+  readonly #layout: AlignedLayout | undefined
+  readonly #session: SessionWindow | undefined
   readonly #trigger: Trigger
   readonly #latenessMs: number
   readonly #fn: WindowFunction
   readonly #byClock: boolean
   readonly #byTimestamp: boolean
-  /** Of the session record at hand. */
+  /** What the group of the key at hand has seen. */
+  #watermark = WATERMARK_NONE
+  /** The sessions that the record at hand meets. */
   readonly #met: MetSessions = { first: 0, behind: 0, start: 0, end: 0 }
   readonly #hasRoom = (): boolean => this.#context.hasRoom
   readonly #fireEventTime = (time: number): void => this.#onEventTime(time)
   readonly #fireClock = (time: number): void => this.#onClock(time)
-  readonly #endByInput = (): void => this.#onClock(NEVER)
+  readonly #fireLast = (): void => this.#onClock(NEVER)
 
   constructor(context: OperatorContext, assigner: WindowAssigner, trigger: Trigger, latenessMs: number, fn: WindowFunction) {
     this.#context = context
@@ -64,7 +68,8 @@ export class KeyedWindowOperator implements Operator {
     this.#table = this.#keyed.table('windows')
     this.#timers = this.#keyed.timers('window')
     this.#windowTimers = new WindowTimers(this.#timers)
-    this.#assigner = assigner
+    this.#layout = assigner.kind === 'tumbling' || assigner.kind === 'sliding' ? new AlignedLayout(assigner) : undefined
+    this.#session = assigner.kind === 'session' ? assigner : undefined
     this.#trigger = trigger
     this.#latenessMs = latenessMs
     this.#fn = fn
@@ -75,29 +80,20 @@ export class KeyedWindowOperator implements Operator {
   // Records
 
   onRecord(value: unknown): void {
-    this.#take(value, this.#fn.add)
+    this.#take(value, false)
   }
 
   onSecond(value: unknown): void {
-    this.#take(value, this.#fn.addSecond!)
+    this.#take(value, true)
   }
 
-  #take(value: unknown, add: WindowFunction['add']): void {
-    const time = this.#byTimestamp ? this.#context.cell.timestamp : this.#context.clock.now()
-    if (this.#byTimestamp) checkTimestamp(time, this.#context)
-    const watermark = this.#watermark()
+  #take(value: unknown, second: boolean): void {
+    this.#watermark = Math.max(this.#context.watermark, this.#keyed.watermarkFloor)
     const stored = this.#table.get()
     const windows = stored ?? []
-    if (!this.#assign(windows, time, watermark, value, add)) return this.#late(value)
+    if (!this.#assign(windows, value, second)) return this.#late(value)
     if (windows.length === 0) this.#table.delete()
     else if (stored === undefined) this.#table.set(windows)
-  }
-
-  /** What the current key's group has seen. */
-  #watermark(): number {
-    const { watermark } = this.#context
-    const floor = this.#keyed.watermarkFloor
-    return floor > watermark ? floor : watermark
   }
 
   #late(value: unknown): void {
@@ -106,41 +102,23 @@ export class KeyedWindowOperator implements Operator {
   }
 
   /** Adds a record to all its windows that are not gone. False: all are. */
-  #assign(windows: OpenWindow[], time: number, watermark: number, value: unknown, add: WindowFunction['add']): boolean {
-    const assigner = this.#assigner
-    switch (assigner.kind) {
-      case 'tumbling':
-      case 'sliding': {
-        const slideMs = assigner.kind === 'sliding' ? assigner.slideMs : assigner.sizeMs
-        return this.#assignAligned(windows, time, watermark, value, add, assigner.sizeMs, slideMs, assigner.offsetMs)
-      }
-      case 'session':
-        return this.#assignSession(windows, time, time + assigner.gapMs, watermark, value, add)
-      default: {
-        const { start, end } = ALL_TIME
-        this.#add(windows, this.#windowAt(windows, 0, start, end), watermark, value, add)
-        return true
-      }
-    }
+  #assign(windows: OpenWindow[], value: unknown, second: boolean): boolean {
+    if (this.#layout !== undefined) return this.#assignAligned(this.#layout, windows, value, second)
+    if (this.#session !== undefined) return this.#assignSession(this.#session, windows, value, second)
+    this.#add(windows, this.#windowAt(windows, 0, ALL_TIME.start, ALL_TIME.end), value, second)
+    return true
   }
 
   /** The newest window first. */
-  #assignAligned(
-    windows: OpenWindow[],
-    time: number,
-    watermark: number,
-    value: unknown,
-    add: WindowFunction['add'],
-    sizeMs: number,
-    slideMs: number,
-    offsetMs: number,
-  ): boolean {
+  #assignAligned(layout: AlignedLayout, windows: OpenWindow[], value: unknown, second: boolean): boolean {
+    const { sizeMs, slideMs } = layout
+    const time = this.#time()
+    let start = layout.newest(time)
+    if (this.#isGone(start + sizeMs)) return false
     let place = windows.length
-    let start = windowStart(time, slideMs, offsetMs)
-    if (this.#isGone(start + sizeMs, watermark)) return false
-    for (; start > time - sizeMs && !this.#isGone(start + sizeMs, watermark); start -= slideMs) {
+    for (; start > time - sizeMs && !this.#isGone(start + sizeMs); start -= slideMs) {
       place = placeOf(windows, start, place)
-      this.#add(windows, this.#windowAt(windows, place, start, start + sizeMs), watermark, value, add)
+      this.#add(windows, this.#windowAt(windows, place, start, start + sizeMs), value, second)
     }
     return true
   }
@@ -153,50 +131,56 @@ export class KeyedWindowOperator implements Operator {
     return window
   }
 
-  #assignSession(
-    windows: OpenWindow[],
-    start: number,
-    end: number,
-    watermark: number,
-    value: unknown,
-    add: WindowFunction['add'],
-  ): boolean {
-    meet(windows, start, end, this.#met)
-    if (this.#isGone(this.#met.end, watermark)) return false
+  #assignSession({ gapMs }: SessionWindow, windows: OpenWindow[], value: unknown, second: boolean): boolean {
+    const time = this.#time()
+    meet(windows, time, time + gapMs, this.#met)
+    if (this.#isGone(this.#met.end)) return false
     let session: OpenWindow
     try {
       session = mergeMet(windows, this.#met, this.#windowTimers, this.#fn.merge!)
     } catch (error) {
       throw this.#context.failure(error)
     }
-    this.#add(windows, session, watermark, value, add)
+    this.#add(windows, session, value, second)
     return true
   }
 
-  #isGone(end: number, watermark: number): boolean {
-    return this.#byTimestamp && end - 1 + this.#latenessMs <= watermark
+  #time(): number {
+    const time = this.#byClock ? this.#context.clock.now() : this.#context.cell.timestamp
+    checkTimestamp(time, this.#context)
+    return time
   }
 
-  #add(windows: OpenWindow[], window: OpenWindow, watermark: number, value: unknown, add: WindowFunction['add']): void {
+  #isGone(end: number): boolean {
+    return this.#byTimestamp && end - 1 + this.#latenessMs <= this.#watermark
+  }
+
+  #add(windows: OpenWindow[], window: OpenWindow, value: unknown, second: boolean): void {
+    const fn = this.#fn
     try {
-      window.contents = add(window.filled ? window.contents : this.#fn.create(), value)
+      const contents = window.filled ? window.contents : fn.create()
+      window.contents = second ? fn.addSecond!(contents, value) : fn.add(contents, value)
     } catch (error) {
       throw this.#context.failure(error)
     }
     window.filled = true
     window.pending++
-    window.ended = !this.#byClock && window.end - 1 <= watermark
+    window.ended = !this.#byClock && window.end - 1 <= this.#watermark
     if (firesOnRecord(this.#trigger, window, this.#context.clock)) this.#fire(window, true)
     this.#settle(windows, window, false)
   }
 
   // Time
 
+  nextEventTime(): number {
+    return this.#timers.nextEventTime()
+  }
+
   onWatermark(watermark: number): boolean {
     if (!this.#timers.fireEventTime(watermark, this.#fireEventTime, this.#hasRoom)) return false
     if (!this.#byClock || watermark !== WATERMARK_END) return true
-    // Every open window has a timer by the clock, which will not be waited for.
-    return this.#timers.fireProcessingTime(NEVER, this.#endByInput, this.#hasRoom)
+    // Every open window has a timer by the clock, which is not waited for.
+    return this.#timers.fireProcessingTime(NEVER, this.#fireLast, this.#hasRoom)
   }
 
   nextProcessingTime(): number {
@@ -234,11 +218,15 @@ export class KeyedWindowOperator implements Operator {
     })
   }
 
-  /** The open windows of the current key, from the last to the first: `visit` may take out the one it is given. */
+  /** The open windows of the current key in the order of time; `visit` may take out the one that it is given. */
   #forEachWindow(visit: (windows: OpenWindow[], window: OpenWindow) => void): void {
     const windows = this.#table.get()
     if (windows === undefined) return
-    for (let place = windows.length - 1; place >= 0; place--) visit(windows, windows[place]!)
+    for (let place = 0; place < windows.length; ) {
+      const window = windows[place]!
+      visit(windows, window)
+      if (windows[place] === window) place++
+    }
     if (windows.length === 0) this.#table.delete()
   }
 
@@ -248,7 +236,7 @@ export class KeyedWindowOperator implements Operator {
 
   /** After something has happened to a window: it is taken out when it is gone or empty, or else gets the timers that it needs. */
   #settle(windows: OpenWindow[], window: OpenWindow, gone: boolean): void {
-    if (gone || (!window.filled && this.#assigner.kind !== 'session')) {
+    if (gone || (!window.filled && this.#session === undefined)) {
       windows.splice(windows.lastIndexOf(window), 1)
       this.#windowTimers.release(windows, window)
       return

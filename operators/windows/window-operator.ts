@@ -10,6 +10,11 @@ export { LATE_OUTPUT } from './late-output.ts'
 /**
  * The operator for a kind of window and a trigger. Windows of time that are the same for all keys and fire at their end are kept window by
  * window; all others key by key.
+ *
+ * ```ts
+ * from([1, 2, 3]).keyBy(() => 'all').window(countWindow(2)).reduce((a, b) => a + b).map(({ key, value }) => [key, value])
+ * // -> ['all', 3]
+ * ```
  */
 export function windowOperator(
   assigner: WindowAssigner,

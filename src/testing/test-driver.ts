@@ -1,3 +1,4 @@
+import type { JobOptions } from '../control/settings.ts'
 import { resolveSettings } from '../control/settings.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { Sink } from '../core/sink.ts'
@@ -72,12 +73,14 @@ export interface TimestampedResult<T> {
 export class TestDriver {
   readonly #test: TestGraph
   readonly #cluster: TestCluster
+  readonly #options: JobOptions
 
   constructor(job: Job, options: TestDriverOptions = {}) {
     const graph = graphOf(job)
     validateGraph(graph)
     checkOptions(options)
-    const settings = resolveSettings(optionsOf(job), { parallelism: options.parallelism ?? 1, workers: 0 }, {})
+    this.#options = optionsOf(job)
+    const settings = resolveSettings(this.#options, { parallelism: options.parallelism ?? 1, workers: 0 }, {})
     this.#test = testGraph(graph, { manualWatermarks: options.watermarks === 'manual', freeze: options.freeze ?? true })
     this.#cluster = new TestCluster(this.#test, settings.parallelism, options.startTime ?? 0, settings.maxParallelism)
   }
@@ -104,7 +107,7 @@ export class TestDriver {
    * records so far, and each `withTimestamps` that it meets passes it on. One that is not larger than the watermark changes nothing.
    * @param options.to only out of this source
    */
-  advanceWatermark(time: number, options: { readonly to?: SourceName<never> } = {}): void {
+  advanceWatermark(time: number, options: { readonly to?: SourceName<unknown> } = {}): void {
     if (!Number.isFinite(time))
       throw invalid(`a watermark is milliseconds since 1970, not ${time}; for the end of time call finish()`)
     this.#test.raised.add(time)
@@ -126,7 +129,7 @@ export class TestDriver {
    * Ends the inputs: windows and event-time timers fire, as at the end of a file. Asynchronous calls may still be under way, see `settled`.
    * @param options.to only this source
    */
-  finish(options: { readonly to?: SourceName<never> } = {}): void {
+  finish(options: { readonly to?: SourceName<unknown> } = {}): void {
     for (const feed of this.#feedsOf(options.to)) feed.finish()
     this.#cluster.run()
   }
@@ -147,6 +150,7 @@ export class TestDriver {
    * @param options.parallelism of the restarted job; as before when it is left out
    */
   crashAndRestore({ parallelism }: { readonly parallelism?: number } = {}): void {
+    if (parallelism !== undefined) resolveSettings(this.#options, { parallelism, workers: 0 }, {})
     this.#cluster.restart(parallelism)
   }
 
@@ -194,7 +198,7 @@ export class TestDriver {
     return this.#test.feeds.get(idOf(this.#test.feeds, (feed) => feed.source, source, 'source'))!
   }
 
-  #feedsOf(source: SourceName<never> | undefined): readonly Feed[] {
+  #feedsOf(source: SourceName<unknown> | undefined): readonly Feed[] {
     return source === undefined ? [...this.#test.feeds.values()] : [this.#feed(source)]
   }
 }

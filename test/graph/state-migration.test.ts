@@ -21,21 +21,24 @@ afterEach(() => {
 
 const QUIET = { quiet: true, workers: 0 } as const
 
-/** The numbers 1 to 6; the job is stopped after the third, and goes on with the fourth. */
-function stoppedHalfway(): Source<number, object, number> {
+/** Where the source stops the job; `NaN` lets it come to its end. */
+let stopAt = Number.NaN
+
+/** The numbers 1 to 6. */
+function sixNumbers(): Source<number, object, number> {
   return {
-    kind: 'stoppedHalfway',
+    kind: 'sixNumbers',
     enumerate: () => [{}],
     open(_, position = 0) {
       let next = position
-      let stopped = position > 0
+      let asked = false
       return {
         poll() {
-          if (next === 3 && !stopped) {
-            stopped = true
-            process.emit('SIGINT', 'SIGINT')
+          if (next === stopAt) {
+            if (!asked) process.emit('SIGINT', 'SIGINT')
+            asked = true
+            return []
           }
-          if (next === 3 && position === 0) return []
           return next === 6 ? null : [++next]
         },
         position: () => next,
@@ -44,13 +47,25 @@ function stoppedHalfway(): Source<number, object, number> {
   }
 }
 
+/** What migrate was called with. */
+type Call = readonly [old: unknown, version: number]
+
 type Build = (job: ReturnType<typeof newJob>, results: unknown[]) => void
 
 function newJob(parallelism: number) {
   return job('migrating', { stateDirectory: folder, parallelism, checkpoint: { every: 'off' }, restart: { strategy: 'none' } })
 }
 
-async function run(build: Build, parallelism = 1): Promise<{ readonly status: string; readonly results: readonly unknown[] }> {
+interface Ways {
+  readonly stop?: number
+  readonly parallelism?: number
+}
+
+async function run(
+  build: Build,
+  { stop = Number.NaN, parallelism = 1 }: Ways = {},
+): Promise<{ readonly status: string; readonly results: readonly unknown[] }> {
+  stopAt = stop
   const results: unknown[] = []
   const own = newJob(parallelism)
   build(own, results)
@@ -65,7 +80,7 @@ interface Box {
 
 const first: Build = (own, results) => {
   own
-    .from(stoppedHalfway())
+    .from(sixNumbers())
     .keyBy(() => 'all')
     .process({
       state: {
@@ -88,7 +103,7 @@ const first: Build = (own, results) => {
 }
 
 const second =
-  (calls: unknown[], more: object = {}): Build =>
+  (calls: Call[], more: object = {}): Build =>
   (own, results) => {
     const options: StateOptions<Box> = {
       version: 3,
@@ -99,7 +114,7 @@ const second =
       ...more,
     }
     own
-      .from(stoppedHalfway())
+      .from(sixNumbers())
       .keyBy(() => 'all')
       .process({
         state: {
@@ -144,33 +159,32 @@ describe('a job whose states have changed', () => {
   test.each([[1], [3]])(
     'goes on with migrated values: each value, element, entry and accumulator, once (parallelism %i)',
     async (parallelism) => {
-      expect(await run(first)).toEqual({ status: 'stopped', results: [1, 2, 3] })
-      const calls: unknown[] = []
-      const { status, results } = await run(second(calls), parallelism)
+      expect(await run(first, { stop: 3 })).toEqual({ status: 'stopped', results: [1, 2, 3] })
+      const calls: Call[] = []
+      const { status, results } = await run(second(calls), { parallelism })
       expect(status).toBe('finished')
       expect(results[0]).toEqual(migrated)
       expect(results[1]).toEqual([{ was: 4 }, [], [], { was: 6 }, { was: 3 }, undefined])
-      expect(calls.map(([old, version]) => [old, version]).sort()).toEqual([1, 1, 2, 2, 3, 3, 3, 3, 6].map((old) => [old, 1]))
+      expect(calls.toSorted()).toEqual([1, 1, 2, 2, 3, 3, 3, 3, 6].map((old) => [old, 1]))
     },
   )
 
   test('goes on with a ttl that is new, and values that are migrated at the same time', async () => {
-    await run(first)
+    await run(first, { stop: 3 })
     const { results } = await run(second([], { ttl: '1h' }))
     expect(results[0]).toEqual(migrated)
   })
 
   test('stores the new version: the next run migrates nothing', async () => {
-    await run(first)
-    const calls: unknown[] = []
-    const build = second(calls)
-    // Stopped at once, after a checkpoint in the new version.
-    await run((own, results) => {
-      build(own, results)
-      setImmediate(() => process.emit('SIGINT', 'SIGINT'))
+    await run(first, { stop: 3 })
+    expect(await run(second([]), { stop: 5 })).toMatchObject({ status: 'stopped' })
+    const calls: Call[] = []
+    const { status, results } = await run(second(calls))
+    expect({ status, results, calls }).toEqual({
+      status: 'finished',
+      results: [[{ was: 5 }, [], [], { was: 6 }, { was: 3 }, undefined]],
+      calls: [],
     })
-    const { status } = await run(second([]))
-    expect(status).toBe('finished')
   })
 
   const refuse = async (changed: Build, message: string, hint: string): Promise<void> => {
@@ -193,14 +207,14 @@ describe('a job whose states have changed', () => {
         most: aggregatingState({ create: () => 0, add: (a) => a }),
       }
       own
-        .from(stoppedHalfway())
+        .from(sixNumbers())
         .keyBy(() => 'all')
         .process({ state: { ...others, ...state }, onRecord: (n) => [n] })
         .to(collect<number>([]))
     }
 
   test('is refused before any worker starts when it cannot read its state, and can then still be put back', async () => {
-    await run(first)
+    await run(first, { stop: 3 })
     await refuse(
       withValue({ value: valueState({ version: 2 }) }),
       "the state 'value' of 'process-1' was stored in version 1",
@@ -212,16 +226,16 @@ describe('a job whose states have changed', () => {
   })
 
   test('is refused when a newer edition of it wrote the state', async () => {
-    await run(withValue({ value: valueState({ version: 2 }) }))
+    await run(withValue({ value: valueState({ version: 2 }) }), { stop: 3 })
     await refuse(withValue({ value: valueState() }), 'written by a newer version of the job', 'run the newer job again')
   })
 
   test('is refused for any other change as before', async () => {
-    await run(first)
+    await run(first, { stop: 3 })
     await expect(
       run((own) => {
         own
-          .from(stoppedHalfway())
+          .from(sixNumbers())
           .keyBy(() => 'all')
           .count()
       }),
@@ -229,7 +243,7 @@ describe('a job whose states have changed', () => {
   })
 
   test('whose migrate throws fails, naming operator and state, and changes nothing', async () => {
-    await run(first)
+    await run(first, { stop: 3 })
     const cause = new TypeError('not a number')
     const failing = valueState<number>({
       version: 2,
@@ -252,7 +266,7 @@ test('the list state of a plain process outlives a stop, and may be added later'
     (state: object): Build =>
     (own, results) => {
       own
-        .from(stoppedHalfway())
+        .from(sixNumbers())
         .process({
           state: { all: operatorListState<number>(), ...state },
           onRecord(n, ctx) {
@@ -262,6 +276,6 @@ test('the list state of a plain process outlives a stop, and may be added later'
         })
         .to(collect(results))
     }
-  await run(waiting({}))
+  await run(waiting({}), { stop: 3 })
   expect(await run(waiting({ more: operatorListState() }))).toEqual({ status: 'finished', results: [[1, 2, 3, 4, 5, 6]] })
 })

@@ -79,7 +79,7 @@ async function evaluate(body: string, names: Readonly<Record<string, unknown>>):
 const FILES = globSync('operators/**/*.ts', { cwd: ROOT }).sort()
 const EXAMPLES = FILES.flatMap(examplesOf)
 
-/** Every file that makes an operator, by the factory that it exports; `window-operator.ts` only chooses between two of them. */
+/** Every file that makes an operator, by the factory that it exports. */
 const OPERATORS = FILES.filter((file) =>
   /^export (?:function|class) \w*(?:Operator|Function)\b/m.test(readFileSync(join(ROOT, file), 'utf8')),
 )

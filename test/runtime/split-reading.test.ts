@@ -328,3 +328,181 @@ describe('a position', () => {
     expect(() => own.handedOn()).toThrow(expect.objectContaining({ code: 'SOURCE_FAILED', operator: 'items-1', subtask: 2 }))
   })
 })
+
+/** A source whose splits hold `records` each, read in turn or not, with a clock by hand. */
+function timedReading(inTurn: boolean, splits: readonly SplitState[], records = 3) {
+  const clock = { now: 0 }
+  const { source, log } = sourceOf({ records })
+  const context = { ...CONTEXT, now: () => clock.now }
+  return { own: new SplitReading({ ...source, inTurn }, context, splits, () => {}), log, clock }
+}
+
+function begun(split: SplitState, position: number): SplitState {
+  return { ...split, position: encodeValue(position) }
+}
+
+describe('the splits that are being read', () => {
+  test('are one after the other, and each change is told once', async () => {
+    const { own } = timedReading(false, newSplits(3))
+    const seen: (readonly number[])[] = []
+    for (let answer = own.next(2); ; answer = own.next(2)) {
+      if (own.takeChange()) seen.push(own.reading)
+      expect(own.takeChange()).toBe(false)
+      if (answer.type === 'end') break
+      expect(own.reading).toContain(own.split)
+      own.handedOn()
+    }
+    expect(seen).toEqual([[0], [1], [2], []])
+  })
+
+  test('are all that are not done when they are read in turn', async () => {
+    const { own } = timedReading(true, newSplits(3))
+    expect(own.reading).toEqual([0, 1, 2])
+    expect(await readAll(own)).toEqual(['0:0', '0:1', '1:0', '1:1', '2:0', '2:1', '0:2', '1:2', '2:2'])
+    expect(own.reading).toEqual([])
+  })
+
+  test('are those that were half read when several come together, in turn, and then the rest one after the other', async () => {
+    const [zero, one, two, three] = newSplits(4) as [SplitState, SplitState, SplitState, SplitState]
+    const { own } = timedReading(false, [begun(zero, 1), begun(one, 2), two, three], 4)
+    expect(own.reading).toEqual([0, 1])
+    const all = await readAll(own, 1)
+    expect(all).toEqual(['0:1', '1:2', '0:2', '1:3', '0:3', '2:0', '2:1', '2:2', '2:3', '3:0', '3:1', '3:2', '3:3'])
+  })
+
+  test('are also those before them that nobody had come to: another subtask was behind', () => {
+    const [zero, one, two, three] = newSplits(4) as [SplitState, SplitState, SplitState, SplitState]
+    const { own } = timedReading(false, [{ ...begun(zero, 3), done: true }, one, begun(two, 1), three])
+    expect(own.reading).toEqual([1, 2])
+  })
+
+  test('are known after a restore also when they had given no record yet', async () => {
+    const { own } = timedReading(false, newSplits(2))
+    const stored = own.positions()
+    expect(stored.map(({ reading = false }) => reading)).toEqual([true, false])
+    const joined = timedReading(false, [stored[0]!, { ...stored[1]!, reading: true }])
+    expect(joined.own.reading).toEqual([0, 1])
+    expect((await readAll(joined.own)).length).toBe(6)
+  })
+
+  test('stopped anywhere and begun again give every record once, however many are half read', async () => {
+    const half = newSplits(4).map((split, index) => (index < 3 ? begun(split, index) : split))
+    const whole = (await readAll(timedReading(false, half, 5).own)).toSorted()
+    for (let batches = 0; batches <= 10; batches++) {
+      const first = timedReading(false, half, 5).own
+      const before: unknown[] = []
+      for (let batch = 0; batch < batches; batch++) {
+        const answer = first.next(2)
+        if (answer.type !== 'records') break
+        before.push(...answer.records)
+        first.handedOn()
+      }
+      const after = timedReading(false, first.positions(), 5).own
+      expect([...before, ...(await readAll(after))].toSorted()).toEqual(whole)
+    }
+  })
+})
+
+describe('a split that is held back', () => {
+  test('is not asked, while the others are', () => {
+    const { own, log } = timedReading(true, newSplits(2))
+    const held = new Set([0])
+    own.holdBack((split) => held.has(split))
+    expect(own.next(2)).toEqual({ type: 'records', records: ['1:0', '1:1'] })
+    own.handedOn()
+    expect(own.next(2)).toEqual({ type: 'records', records: ['1:2'] })
+    own.handedOn()
+    expect(own.next(2)).toEqual({ type: 'nothing' })
+    expect(log).toEqual(['open 1', 'close 1'])
+    held.clear()
+    expect(own.next(2)).toEqual({ type: 'records', records: ['0:0', '0:1'] })
+  })
+
+  test('is held by anyone who wants it to be', () => {
+    const { own } = timedReading(false, newSplits(1))
+    const wishes = [true, true]
+    for (const index of wishes.keys()) own.holdBack(() => wishes[index]!)
+    expect(own.next(2).type).toBe('nothing')
+    wishes[0] = false
+    expect(own.next(2).type).toBe('nothing')
+    wishes[1] = false
+    expect(own.next(2).type).toBe('records')
+  })
+})
+
+describe('the time in which a split was asked', () => {
+  function silent() {
+    const clock = { now: 0 }
+    const source: Source<unknown> = {
+      kind: 'silent',
+      inTurn: true,
+      enumerate: () => [],
+      open: () => ({ poll: () => [], position: () => 0 }),
+    }
+    const own = new SplitReading(source, { ...CONTEXT, now: () => clock.now }, newSplits(2), () => {})
+    const ask = (now: number): void => {
+      clock.now = now
+      own.next(2)
+    }
+    return { own, clock, ask }
+  }
+
+  test('goes from question to question', () => {
+    const { own, ask } = silent()
+    expect(own.listenedMs(0)).toBe(0)
+    ask(100)
+    expect(own.listenedMs(0)).toBe(0)
+    ask(130)
+    ask(150)
+    expect(own.listenedMs(0)).toBe(50)
+    expect(own.listenedMs(1)).toBe(50)
+    expect(own.listenedMs(7)).toBe(0)
+  })
+
+  test('stands still while the task is held up', () => {
+    const { own, clock, ask } = silent()
+    ask(0)
+    clock.now = 10
+    own.block()
+    clock.now = 500
+    own.block()
+    clock.now = 1_000
+    own.unblock()
+    own.unblock()
+    ask(1_005)
+    expect(own.listenedMs(0)).toBe(15)
+  })
+
+  test('stands still while the split is held back', () => {
+    const { own, ask } = silent()
+    let held = false
+    own.holdBack((split) => held && split === 0)
+    ask(0)
+    held = true
+    ask(10)
+    ask(500)
+    held = false
+    ask(1_000)
+    ask(1_020)
+    expect(own.listenedMs(0)).toBe(20)
+    expect(own.listenedMs(1)).toBe(1_020)
+  })
+
+  test('does not go back with the clock', () => {
+    const { own, ask } = silent()
+    ask(100)
+    ask(50)
+    ask(80)
+    expect(own.listenedMs(0)).toBe(30)
+  })
+
+  test('begins for a split with its turn', () => {
+    const { own, clock } = timedReading(false, newSplits(2), 1)
+    own.next(1)
+    own.handedOn()
+    clock.now = 1_000
+    own.next(1)
+    expect(own.split).toBe(1)
+    expect(own.listenedMs(1)).toBe(0)
+  })
+})

@@ -148,6 +148,244 @@ describe('the watermark of several channels', () => {
   })
 })
 
+/** What a script of marks makes of a number of channels: `[mark, channel, time]`, and what follows from it. */
+type Step = readonly [
+  mark: 'watermark' | 'idle' | 'active' | 'end',
+  channel: number,
+  time: number | undefined,
+  watermark: number,
+  idle?: boolean,
+]
+
+function follow(channels: number, steps: readonly Step[]): void {
+  const merged = merger(channels)
+  for (const [index, [mark, channel, time, watermark, idle = false]] of steps.entries()) {
+    const now =
+      mark === 'watermark'
+        ? merged.onWatermark(channel, time!)
+        : mark === 'idle'
+          ? merged.onIdle(channel)
+          : mark === 'active'
+            ? merged.onActive(channel)
+            : merged.onEnd(channel)
+    expect(now, `after step ${index}, ${mark} of channel ${channel}`).toEqual({ watermark, idle })
+  }
+}
+
+/* The cases that Apache Flink tests its valve with, written anew; and what finished channels, which it does not have, add to them. */
+describe('the watermark of channels, case by case', () => {
+  const NONE = WATERMARK_NONE
+
+  test('of one channel: rising, falling', () => {
+    follow(1, [
+      ['watermark', 0, 0, 0],
+      ['watermark', 0, 25, 25],
+      ['watermark', 0, 18, 25],
+      ['watermark', 0, 25, 25],
+      ['watermark', 0, 42, 42],
+    ])
+  })
+
+  test('of one channel that toggles between idle and active', () => {
+    follow(1, [
+      ['active', 0, undefined, NONE],
+      ['idle', 0, undefined, NONE, true],
+      ['idle', 0, undefined, NONE, true],
+      ['active', 0, undefined, NONE],
+      ['watermark', 0, 25, 25],
+      ['idle', 0, undefined, 25, true],
+      ['active', 0, undefined, 25],
+      ['watermark', 0, 50, 50],
+    ])
+  })
+
+  test('of three that rise', () => {
+    follow(3, [
+      ['watermark', 0, 0, NONE],
+      ['watermark', 1, 0, NONE],
+      ['watermark', 2, 0, 0],
+      ['watermark', 0, 12, 0],
+      ['watermark', 2, 8, 0],
+      ['watermark', 2, 10, 0],
+      ['watermark', 1, 15, 10],
+      ['watermark', 2, 17, 12],
+      ['watermark', 0, 20, 15],
+    ])
+  })
+
+  test('of three, of which some fall back', () => {
+    follow(3, [
+      ['watermark', 0, 25, NONE],
+      ['watermark', 1, 10, NONE],
+      ['watermark', 2, 17, 10],
+      ['watermark', 0, 12, 10],
+      ['watermark', 1, 8, 10],
+      ['watermark', 2, 15, 10],
+    ])
+  })
+
+  test('of two that toggle: idle only while both are', () => {
+    follow(2, [
+      ['idle', 0, undefined, NONE],
+      ['idle', 1, undefined, NONE, true],
+      ['active', 0, undefined, NONE],
+      ['idle', 0, undefined, NONE, true],
+      ['active', 1, undefined, NONE],
+      ['active', 0, undefined, NONE],
+    ])
+  })
+
+  test('goes on when those turn idle that hold it back, one by one', () => {
+    follow(3, [
+      ['watermark', 0, 25, NONE],
+      ['watermark', 1, 10, NONE],
+      ['watermark', 2, 17, 10],
+      ['idle', 1, undefined, 17],
+      ['watermark', 2, 21, 21],
+      ['idle', 2, undefined, 25],
+      ['watermark', 0, 30, 30],
+    ])
+  })
+
+  test('does not wait for one that is idle before it has any', () => {
+    follow(3, [
+      ['watermark', 0, 15, NONE],
+      ['watermark', 1, 10, NONE],
+      ['idle', 2, undefined, 10],
+      ['watermark', 1, 18, 15],
+      ['idle', 1, undefined, 15],
+      ['watermark', 0, 20, 20],
+    ])
+  })
+
+  test('is the largest when all have turned idle, said with the last of them', () => {
+    follow(3, [
+      ['watermark', 0, 10, NONE],
+      ['watermark', 1, 5, NONE],
+      ['watermark', 2, 3, 3],
+      ['idle', 0, undefined, 3],
+      ['idle', 1, undefined, 3],
+      ['idle', 2, undefined, 10, true],
+    ])
+  })
+
+  test('is not moved by the last one turning idle when it is the largest already', () => {
+    follow(2, [
+      ['watermark', 0, 10, NONE],
+      ['watermark', 1, 5, 5],
+      ['idle', 1, undefined, 10],
+      ['idle', 0, undefined, 10, true],
+    ])
+  })
+
+  test('counts one that comes back from idleness only when it has caught up', () => {
+    follow(3, [
+      ['watermark', 0, 10, NONE],
+      ['watermark', 1, 7, NONE],
+      ['watermark', 2, 3, 3],
+      ['idle', 2, undefined, 7],
+      ['active', 2, undefined, 7],
+      ['watermark', 0, 18, 7],
+      ['watermark', 1, 12, 12],
+      ['watermark', 2, 5, 12],
+      ['watermark', 2, 8, 12],
+      ['watermark', 2, 12, 12],
+      ['watermark', 1, 20, 12],
+      ['watermark', 2, 15, 15],
+    ])
+  })
+
+  test('counts one that comes back at the watermark at once', () => {
+    follow(2, [
+      ['watermark', 0, 10, NONE],
+      ['watermark', 1, 10, 10],
+      ['idle', 1, undefined, 10],
+      ['active', 1, undefined, 10],
+      ['watermark', 0, 20, 10],
+    ])
+  })
+
+  test('stays while all that are active are behind it', () => {
+    follow(3, [
+      ['watermark', 0, 10, NONE],
+      ['watermark', 1, 7, NONE],
+      ['idle', 2, undefined, 7],
+      ['idle', 1, undefined, 10],
+      ['active', 1, undefined, 10],
+      ['active', 2, undefined, 10],
+      ['idle', 0, undefined, 10],
+      ['watermark', 1, 8, 10],
+      ['watermark', 2, 9, 10],
+      ['watermark', 1, 11, 11],
+    ])
+  })
+
+  test('does not care when one that is behind it turns idle again', () => {
+    follow(2, [
+      ['watermark', 0, 7, NONE],
+      ['watermark', 1, 10, 7],
+      ['idle', 0, undefined, 10],
+      ['active', 0, undefined, 10],
+      ['idle', 0, undefined, 10],
+      ['watermark', 1, 15, 15],
+      ['active', 0, undefined, 15],
+      ['watermark', 0, 12, 15],
+      ['watermark', 1, 20, 20],
+    ])
+  })
+
+  test('goes on when the slowest ends, and is the end only with the last', () => {
+    follow(3, [
+      ['watermark', 0, 10, NONE],
+      ['watermark', 1, 5, NONE],
+      ['watermark', 2, 3, 3],
+      ['end', 2, undefined, 5],
+      ['idle', 0, undefined, 5],
+      ['end', 1, undefined, 10, true],
+      ['active', 0, undefined, 10],
+      ['watermark', 0, 12, 12],
+      ['end', 0, undefined, WATERMARK_END],
+    ])
+  })
+
+  test('of one that ends while it is behind is not waited for', () => {
+    follow(2, [
+      ['watermark', 0, 10, NONE],
+      ['idle', 1, undefined, 10],
+      ['active', 1, undefined, 10],
+      ['watermark', 1, 4, 10],
+      ['end', 1, undefined, 10],
+      ['watermark', 0, 11, 11],
+    ])
+  })
+
+  test('does not count inputs without time, which begin at its end', () => {
+    const merged = new WatermarkMerger([WATERMARK_END, NONE])
+    expect(merged.onWatermark(1, 5)).toEqual({ watermark: 5, idle: false })
+    expect(merged.onIdle(1)).toEqual({ watermark: 5, idle: true })
+    expect(merged.onIdle(0)).toEqual({ watermark: 5, idle: true })
+    expect(merged.onActive(1)).toEqual({ watermark: 5, idle: false })
+    expect(merged.onEnd(1)).toEqual({ watermark: WATERMARK_END, idle: false })
+    expect(merged.finished).toBe(false)
+    expect(merged.onEnd(0).watermark).toBe(WATERMARK_END)
+    expect(merged.finished).toBe(true)
+  })
+
+  test('between two records is the same as outside of them', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(2), fc.nat(50)), { maxLength: 40 }), (marks) => {
+        const [inside, outside] = [merger(3), merger(3)]
+        for (const [channel, time] of marks) {
+          const before = outside.output
+          expect(inside.raise(channel, time)).toBe(outside.onWatermark(channel, time).watermark > before)
+          expect(inside.output).toBe(outside.output)
+          expect(inside.watermarks).toEqual(outside.watermarks)
+        }
+      }),
+    )
+  })
+})
+
 type Mark = { readonly type: 'watermark' | 'idle' | 'active' | 'end'; readonly channel: number; readonly step: number }
 
 /** The rules of the documentation, evaluated from scratch over plain lists after each mark. */

@@ -12,6 +12,7 @@ import {
   writeText,
 } from 'sluice'
 import { describe, expect, test } from 'vitest'
+import type { TestDriver } from '../../src/testing/index.ts'
 import { testDriver } from '../../src/testing/index.ts'
 
 interface Reading {
@@ -134,7 +135,7 @@ describe('the driver', () => {
       })
       .to(writeJsonLines('out'))
     expect(() => testDriver(careless).send({ tags: ['a'] })).toThrow(
-      expect.objectContaining({ code: 'OPERATOR_FAILED', operator: 'map-1' }),
+      expect.objectContaining({ code: 'OPERATOR_FAILED', operator: 'map-1', hint: expect.stringContaining('frozen in tests') }),
     )
     const driver = testDriver(careless, { freeze: false })
     driver.send({ tags: ['a'] })
@@ -175,6 +176,233 @@ describe('the driver', () => {
     expect((await driver.stateSize()).entries).toBeGreaterThan(0)
     driver.finish()
     expect(await driver.stateSize()).toEqual({ entries: 0, timers: 0 })
+  })
+})
+
+describe('what is frozen', () => {
+  test('are results between operators too', () => {
+    const careless = job('careless')
+    careless
+      .from(items<number>([]))
+      .map((n) => ({ n, tags: Object.freeze([{ name: 'a' }]) }))
+      .map((each) => {
+        each.tags[0]!.name = 'b'
+        return each
+      })
+      .to(writeJsonLines('out'))
+    expect(() => testDriver(careless).send(1)).toThrow(
+      expect.objectContaining({ operator: 'map-2', cause: expect.any(TypeError) }),
+    )
+    const driver = testDriver(careless, { freeze: false })
+    driver.send(1)
+    expect(driver.output()).toEqual([{ n: 1, tags: [{ name: 'b' }] }])
+  })
+
+  test('are not accumulators, which may be changed', () => {
+    const sums = job('sums')
+    sums
+      .from(items<number>([]))
+      .keyBy(() => 'all')
+      .aggregate({
+        create: () => ({ sum: 0, all: [] as number[] }),
+        add(accumulator, n) {
+          accumulator.sum += n
+          accumulator.all.push(n)
+          return accumulator
+        },
+      })
+      .to(writeJsonLines('out'))
+    const driver = testDriver(sums)
+    driver.sendAll([1, 2])
+    expect(driver.output()).toEqual([
+      { sum: 1, all: [1] },
+      { sum: 3, all: [1, 2] },
+    ])
+  })
+
+  test('are values that contain themselves, and not buffers', () => {
+    const same = job('same')
+    same
+      .from(items<unknown>([]))
+      .map((value) => value)
+      .to(writeJsonLines('out'))
+    const driver = testDriver(same)
+    const ring: { self?: unknown; bytes: Uint8Array } = { bytes: new Uint8Array([1]) }
+    ring.self = ring
+    driver.send(ring)
+    expect(driver.output()[0]).toBe(ring)
+    expect(Object.isFrozen(ring)).toBe(true)
+    ring.bytes[0] = 2
+    expect(ring.bytes[0]).toBe(2)
+  })
+})
+
+describe('a job without withTimestamps', () => {
+  test('has the times and watermarks that the test gives it', () => {
+    const timed = job('timed')
+    timed
+      .from(items<string>([]))
+      .keyBy((key) => key)
+      .process({
+        state: { seen: valueState<number>() },
+        onRecord(_, ctx) {
+          ctx.state.seen.set(ctx.timestamp ?? -1)
+          ctx.timers.eventTime(100)
+        },
+        *onTimer(_, ctx) {
+          yield [ctx.key, ctx.state.seen.get(), ctx.watermark]
+        },
+      })
+      .to(writeJsonLines('out'))
+    const driver = testDriver(timed, { parallelism: 2 })
+    driver.send('a', { timestamp: 7 })
+    driver.send('b')
+    driver.advanceWatermark(99)
+    expect(driver.output()).toEqual([])
+    driver.advanceWatermark(120)
+    const results = driver.outputWithTimestamps()
+    expect(results).toHaveLength(2)
+    expect(results).toEqual(
+      expect.arrayContaining([
+        { value: ['a', 7, 120], timestamp: 100 },
+        { value: ['b', -1, 120], timestamp: 100 },
+      ]),
+    )
+  })
+
+  test('is refused where windows of event time are in it, as it would be in production', () => {
+    const refused = job('refused')
+    refused
+      .from(items<string>([]))
+      .keyBy((key) => key)
+      .window(tumblingWindow(10))
+      .count()
+      .to(writeJsonLines('out'))
+    expect(() => testDriver(refused)).toThrow(expect.objectContaining({ code: 'NO_TIMESTAMPS' }))
+  })
+})
+
+describe('watermarks by hand', () => {
+  test('come on top of automatic ones, and smaller ones change nothing', () => {
+    const driver = testDriver(windows())
+    driver.send(reading('a', 5))
+    driver.advanceWatermark(3)
+    driver.send(reading('a', 4))
+    driver.advanceWatermark(30)
+    driver.advanceWatermark(10)
+    driver.send(reading('a', 29))
+    expect(driver.output('write-json-lines-1')).toEqual([['a', 0, 2]])
+    expect(driver.output('write-json-lines-2')).toEqual([reading('a', 29)])
+  })
+
+  test('of one source wait for the others', () => {
+    const both = job('both')
+    const [left, right] = [items<Reading>([]), items<Reading>([])]
+    const stamped = both.from(left).withTimestamps((each) => each.at)
+    stamped
+      .union(both.from(right).withTimestamps((each) => each.at))
+      .keyBy((each) => each.sensor)
+      .window(tumblingWindow(10))
+      .count()
+      .to(writeJsonLines('out'))
+    const driver = testDriver(both, { watermarks: 'manual' })
+    driver.send(reading('a', 1), { to: left })
+    driver.advanceWatermark(50, { to: left })
+    expect(driver.output()).toEqual([])
+    driver.advanceWatermark(9, { to: right })
+    expect(driver.output()).toHaveLength(1)
+  })
+})
+
+describe('asynchronous calls', () => {
+  test('are waited for, and one that never ends is named', async () => {
+    const calls = job('calls')
+    calls
+      .from(items<number>([]))
+      .asyncMap((n) => (n > 0 ? Promise.resolve(n) : new Promise<number>(() => undefined)), { timeout: 'none' })
+      .to(writeJsonLines('out'))
+    const driver = testDriver(calls)
+    driver.sendAll([1, 2])
+    await driver.settled()
+    expect(driver.output()).toEqual([1, 2])
+    driver.send(-1)
+    await expect(driver.settled()).rejects.toThrow(
+      expect.objectContaining({
+        message: expect.stringContaining('items-1/0'),
+        hint: expect.stringContaining('advanceProcessingTime'),
+      }),
+    )
+  })
+
+  test('time out and are repeated by the clock of the test', async () => {
+    let attempts = 0
+    const calls = job('calls')
+    calls
+      .from(items<number>([]))
+      .asyncMap(
+        async (n, { attempt }) => {
+          attempts = attempt
+          if (attempt < 3) throw new Error('busy')
+          return n
+        },
+        { retry: { attempts: 3, delay: '1m', factor: 1 }, timeout: '1h' },
+      )
+      .to(writeJsonLines('out'))
+    const driver = testDriver(calls)
+    driver.send(7)
+    const turns = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+    for (let minute = 1; minute <= 2; minute++) {
+      await turns()
+      driver.advanceProcessingTime('1m')
+      expect(attempts).toBe(minute + 1)
+    }
+    await driver.settled()
+    expect(driver.output()).toEqual([7])
+  })
+})
+
+describe('what cannot be', () => {
+  const names = (): Job => {
+    const built = job('names')
+    built.from(items<number>([])).to(writeJsonLines('out'))
+    return built
+  }
+
+  const sendAfterTheEnd = (driver: TestDriver): void => {
+    driver.finish()
+    driver.send(1)
+  }
+
+  test.each([
+    ['a record after the end', sendAfterTheEnd, 'finished'],
+    ['a subtask that is not there', (driver: TestDriver) => driver.send(1, { subtask: 2 }), 'had 2 subtasks'],
+    ['a timestamp that is none', (driver: TestDriver) => driver.send(1, { timestamp: Number.NaN }), 'timestamp is NaN'],
+    ['a watermark of the end of time', (driver: TestDriver) => driver.advanceWatermark(Infinity), 'watermark'],
+    ['a parallelism of none', (driver: TestDriver) => driver.crashAndRestore({ parallelism: 0 }), 'parallelism'],
+  ])('is refused: %s', (_, action, message) => {
+    const driver = testDriver(names(), { parallelism: 2 })
+    expect(() => action(driver)).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTION', message: expect.stringContaining(message) }),
+    )
+  })
+
+  test.each([[{ parallelism: 0 }], [{ startTime: Number.NaN }], [{ watermarks: 'sometimes' as 'manual' }]])(
+    'is refused: %j',
+    (options) => {
+      expect(() => testDriver(names(), options)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION' }))
+    },
+  )
+
+  test('is refused: a sink that two streams write to by one object', () => {
+    const shared = job('shared')
+    const out = writeJsonLines<number>('out')
+    shared.from(items<number>([])).to(out).to(out)
+    expect(() => testDriver(shared).output(out)).toThrow(
+      expect.objectContaining({
+        message: expect.stringContaining('more than one'),
+        hint: expect.stringContaining('write-json-lines-2'),
+      }),
+    )
   })
 })
 

@@ -1,4 +1,5 @@
-import type { KeyedStream, Stream } from 'sluice'
+import type { FoldState, KeyedStream, MapState, OperatorListState, StateDeclaration, Stream, ValueState } from 'sluice'
+import { aggregatingState, listState, mapState, operatorListState, reducingState, valueState } from 'sluice'
 import { type Equal, expectType, type Flight, type ItemOf, streamOf } from './expect.ts'
 
 const flights = streamOf<Flight>()
@@ -113,4 +114,63 @@ const flights = streamOf<Flight>()
     // @ts-expect-error the accumulator is a number
     result: (sum) => sum.minutes,
   })
+}
+
+/* distinct: the same records */
+{
+  const firsts = flights.keyBy((flight) => flight.origin).distinct()
+  expectType<Equal<typeof firsts, Stream<Flight>>>()
+  flights.keyBy((flight) => flight.origin).distinct({ ttl: '1h', ttlTime: 'event' })
+  // @ts-expect-error not a duration
+  flights.keyBy((flight) => flight.origin).distinct({ ttl: 'an hour' })
+  // @ts-expect-error duplicates have no version
+  flights.keyBy((flight) => flight.origin).distinct({ version: 2 })
+}
+
+/* Options of states: the type of the values comes from the declaration or from migrate. */
+{
+  const value = valueState<Flight>({ ttl: '1h', ttlTime: 'processing', version: 2, migrate: (old) => old as Flight })
+  expectType<Equal<typeof value, StateDeclaration<ValueState<Flight>>>>()
+  const inferred = valueState({ version: 2, migrate: (old, version) => Number(old) + version })
+  expectType<Equal<typeof inferred, StateDeclaration<ValueState<number>>>>()
+  const map = mapState<Date, number>({ ttl: 1000, migrate: (old) => Number(old) })
+  expectType<Equal<typeof map, StateDeclaration<MapState<Date, number>>>>()
+  const sum = reducingState((a: number, b: number) => a + b, { version: 2, migrate: (old) => Number(old) })
+  expectType<Equal<typeof sum, StateDeclaration<FoldState<number, number>>>>()
+  const mean = aggregatingState(
+    { create: () => ({ n: 0 }), add: (mean, value: number) => ({ n: mean.n + value }), result: (mean) => String(mean.n) },
+    { ttl: '5m', migrate: (old) => ({ n: Number(old) }) },
+  )
+  expectType<Equal<typeof mean, StateDeclaration<FoldState<number, string>>>>()
+  // @ts-expect-error migrate makes another type
+  listState<number>({ version: 2, migrate: (old) => String(old) })
+  // @ts-expect-error the accumulator is an object
+  aggregatingState({ create: () => ({ n: 0 }), add: (mean, value: number) => ({ n: mean.n + value }) }, { migrate: () => 0 })
+  // @ts-expect-error there is no such clock
+  valueState<number>({ ttl: '1h', ttlTime: 'wall' })
+  // @ts-expect-error no such option
+  valueState<number>({ timeToLive: '1h' })
+}
+
+/* The list state of a plain process */
+{
+  const pairs = flights.process({
+    state: { waiting: operatorListState<Flight>({ redistribute: 'split' }) },
+    *onRecord(flight, ctx) {
+      expectType<Equal<typeof ctx.state.waiting, OperatorListState<Flight>>>()
+      ctx.state.waiting.add(flight)
+      // @ts-expect-error another type of element
+      ctx.state.waiting.add(flight.origin)
+      // @ts-expect-error the list is not the handler's to change
+      ctx.state.waiting.get().push(flight)
+      // @ts-expect-error no state of that name
+      ctx.state.missing
+      yield ctx.state.waiting.get().length
+    },
+  })
+  expectType<Equal<ItemOf<typeof pairs>, number>>()
+  // @ts-expect-error keyed state needs a key
+  flights.process({ state: { last: valueState<Flight>() }, onRecord() {} })
+  // @ts-expect-error a list of a subtask is no state of a key
+  flights.keyBy((flight) => flight.origin).process({ state: { waiting: operatorListState<Flight>() }, onRecord() {} })
 }

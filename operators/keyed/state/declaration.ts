@@ -12,8 +12,9 @@ export interface StateOptions<V> {
    */
   readonly ttl?: Duration
   /**
-   * Whose time counts: that of the records, as far as the watermark has come, or the clock's. Default: `'event'` when the records have
-   * timestamps, else `'processing'`.
+   * Whose time counts. `'event'`: a value bears the time of the record or timer that wrote it, and is over once the watermark, or the time of
+   * an event-time timer that looks at it, has reached that and the ttl; what is over already when it is written is not kept. At the end of
+   * the input everything is removed. `'processing'`: the clock's. Default: `'event'` when the records have timestamps, else `'processing'`.
    */
   readonly ttlTime?: 'event' | 'processing'
   /** Count it up when the shape of the values changes. Default: 1. */

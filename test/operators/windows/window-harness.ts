@@ -142,20 +142,25 @@ export class WindowHarness<R = unknown> {
     return this.fireDue()
   }
 
-  /** What is due by the clock as it stands, as a task does it: only when the operator asked for it. */
+  /** What is due by the clock as it stands, as a task does it: only as long as the operator asks for it. */
   fireDue(): Emitted<R>[] {
-    while (this.nextProcessingTime <= this.nowMs) this.#untilDone(() => this.#operator.onProcessingTime!(this.nowMs))
+    let done = true
+    while (this.nextProcessingTime <= this.nowMs) done = this.#call(() => this.#operator.onProcessingTime!(this.nowMs))
+    if (!done) throw new Error('the operator stopped in the middle and asks for no call')
     return this.taken()
   }
 
   #untilDone(call: () => boolean): void {
-    for (let calls = 0; ; calls++) {
-      if (calls > 1e5) throw new Error('the operator makes no progress')
-      this.#hasRoom = true
-      const before = this.#results.length
-      if (call()) return
-      if (!this.#options.oneSlot || this.#results.length === before) throw new Error('the operator stopped though there was room')
-    }
+    while (!this.#call(call));
+  }
+
+  /** A hook that may stop when the output is full, but not before it did anything. */
+  #call(hook: () => boolean): boolean {
+    this.#hasRoom = true
+    const before = this.#results.length
+    const done = hook()
+    if (!done && (this.#hasRoom || this.#results.length === before)) throw new Error('the operator stopped though there was room')
+    return done
   }
 
   /** The end of the input. */
