@@ -35,10 +35,12 @@ function main() {
   check('its types stand in a project that checks them all', () => compile())
   check('require finds it too', () => runs(process.execPath, ['-p', "typeof require('sluice').job"], 'function'))
   check(`a job in TypeScript runs on Node ${process.versions.node}`, () => runJob(process.execPath))
-  check('sluice/testing runs a job by hand', () => runs(process.execPath, ['test.ts'], '[["be",1],["to",2]]'))
+  check(`sluice/testing runs a job by hand on Node ${process.versions.node}`, () => runByHand(process.execPath))
   const oldest = oldestNode()
   const node = check(`Node ${oldest} can be had`, () => installNode(oldest))
-  if (node !== undefined) check(`a job in TypeScript runs on Node ${oldest}`, () => runJob(node))
+  if (node === undefined) return
+  check(`a job in TypeScript runs on Node ${oldest}`, () => runJob(node))
+  check(`sluice/testing runs a job by hand on Node ${oldest}`, () => runByHand(node))
 }
 
 function check(name, action) {
@@ -74,6 +76,8 @@ function holdsWhatItShould(files) {
     'LICENSE',
     'dist/src/index.js',
     'dist/src/index.d.ts',
+    'dist/src/testing/index.js',
+    'dist/src/testing/index.d.ts',
     'dist/src/runtime/worker.js',
   ]) {
     expect(names.includes(name), `${name} is missing`)
@@ -123,6 +127,11 @@ function runJob(node) {
   expect(threads.size === 2 && !threads.has(-1), `the keyed step ran in the threads ${[...threads].join(', ')}`)
   const words = new Set(rows.map((row) => row.word))
   expect(words.size === 10, `${words.size} different words`)
+}
+
+/** No test runner is installed here, so this also shows that none is needed. */
+function runByHand(node) {
+  runs(node, ['test.ts'], '[["be",1],["to",2]]')
 }
 
 function oldestNode() {

@@ -1,5 +1,6 @@
 import FlatQueue from 'flatqueue'
 import { copyValue } from '../../src/core/copy-value.ts'
+import { SluiceError } from '../../src/core/errors.ts'
 import type { KeyedContext, KeyedEntry, PaneTable } from '../../src/core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
 import { WATERMARK_END, WATERMARK_NONE } from '../../src/core/time.ts'
@@ -77,8 +78,8 @@ export class AlignedWindowOperator implements Operator {
 
   open(): void {
     // An aggregate that got or lost its `merge` since then would look for its accumulators in the wrong place, and lose them without a word.
-    for (const _ of this.#keyed.panes(this.#paned ? 'window' : 'pane').windows())
-      throw this.#context.failure(otherCells(this.#paned))
+    const others = this.#keyed.panes(this.#paned ? 'window' : 'pane').windows()
+    if ([...others].length > 0) throw this.#context.failure(otherCells(this.#paned))
     for (const cell of this.#cells.windows()) this.#register(cell)
   }
 
@@ -97,10 +98,13 @@ export class AlignedWindowOperator implements Operator {
     const { sizeMs, slideMs } = this.#layout
     const newest = this.#layout.newest(time)
     if (this.#isGone(newest, watermark)) return this.#late(value)
-    if (this.#paned) this.#add(this.#layout.pane(time), value, second)
-    else
-      for (let start = newest; start > time - sizeMs && !this.#isGone(start, watermark); start -= slideMs)
+    if (this.#paned) {
+      this.#add(this.#layout.pane(time), value, second)
+    } else {
+      for (let start = newest; start > time - sizeMs && !this.#isGone(start, watermark); start -= slideMs) {
         this.#add(start, value, second)
+      }
+    }
     if (this.#latenessMs > 0) this.#fireAgain(time, watermark)
   }
 
@@ -244,4 +248,15 @@ export class AlignedWindowOperator implements Operator {
     emitAll(results, output, this.#context)
     cell.timestamp = before
   }
+}
+
+function otherCells(paned: boolean): SluiceError {
+  const [stored, now] = paned ? ['window by window', 'with'] : ['pane by pane', 'without']
+  return new SluiceError(
+    'STATE_OF_ANOTHER_GRAPH',
+    `the state holds sliding windows ${stored}, and the aggregate is now one ${now} merge`,
+    {
+      hint: 'put the aggregate back as it was, or forget the state with --fresh',
+    },
+  )
 }

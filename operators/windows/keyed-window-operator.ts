@@ -14,7 +14,7 @@ import { END_OF_INPUT, WindowTimers } from './keyed-window-timers.ts'
 import { LATE_OUTPUT } from './late-output.ts'
 import type { MetSessions } from './session-windows.ts'
 import { meet, mergeMet } from './session-windows.ts'
-import { checkTimestamp, checkTimestamp } from './timestamp-check.ts'
+import { checkTimestamp } from './timestamp-check.ts'
 import type { Trigger } from './triggers.ts'
 import type { WindowFunction } from './window-function.ts'
 
@@ -252,7 +252,9 @@ export class KeyedWindowOperator implements Operator {
     const { purge } = this.#trigger
     const { start, end, contents } = window
     window.pending = 0
-    this.#emit(livesOn && !purge ? copyValue(contents) : contents, start, end)
+    // What is handed out may be changed by whoever gets it. Records of overlapping windows are in the contents of several of them.
+    const shared = this.#layout?.overlapping === true || (livesOn && !purge)
+    this.#emit(shared ? copyValue(contents) : contents, start, end)
     if (!purge) return
     window.filled = false
     window.contents = undefined

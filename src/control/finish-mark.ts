@@ -15,7 +15,7 @@ const finishedHere = new Set<string>()
 export function markFinished(directory: string, run: string): void {
   finishedHere.add(markOf(directory, run))
   const write = (): void => {
-    process.off('exit', write)
+    unwritten.delete(write)
     clearTimeout(timer)
     // The folder may have been removed by whoever ran the job; then there is nothing to mark.
     try {
@@ -25,7 +25,15 @@ export function markFinished(directory: string, run: string): void {
     }
   }
   const timer = setTimeout(write, LIVES_ON_MS).unref()
-  process.on('exit', write)
+  // One listener for all jobs of the process: it may run many.
+  if (!process.listeners('exit').includes(writeAll)) process.on('exit', writeAll)
+  unwritten.add(write)
+}
+
+const unwritten = new Set<() => void>()
+
+function writeAll(): void {
+  for (const write of [...unwritten]) write()
 }
 
 /** Whether the run has ended for good, and not only in the store. */

@@ -130,17 +130,11 @@ export function canonicalKey(key: unknown): unknown {
  * order in which the keys came.
  */
 export function compareKeys(a: unknown, b: unknown): number {
-  const [typeA, typeB] = [typeof a, typeof b]
-  if (typeA !== typeB) return typeRank(typeA) - typeRank(typeB)
+  if (typeof a !== typeof b) return TYPE_ORDER.indexOf(typeof a) - TYPE_ORDER.indexOf(typeof b)
   // Both have one type, so the comparison is that of the type; only NaN is neither below, above nor equal to itself.
-  const [left, right] = [a as string, b as string]
-  if (left < right) return -1
-  if (left > right) return 1
-  return left === right ? 0 : Number(Number.isNaN(a)) - Number(Number.isNaN(b))
-}
-
-function typeRank(type: string): number {
-  return TYPE_ORDER.indexOf(type)
+  if ((a as string) < (b as string)) return -1
+  if ((a as string) > (b as string)) return 1
+  return a === b ? 0 : Number(Number.isNaN(a)) - Number(Number.isNaN(b))
 }
 
 const TYPE_ORDER: readonly string[] = ['boolean', 'number', 'bigint', 'string']

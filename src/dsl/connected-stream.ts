@@ -248,7 +248,8 @@ function addTwoSided(left: ConnectedInput, right: ConnectedInput, { create, ...d
   return left.builder.add({ ...draft, body: { type: 'operator', create } }, sides)
 }
 
-function checkSameJob(verb: string, left: ConnectedInput, right: ConnectedInput): void {
+/** @throws SluiceError `INVALID_OPTION` */
+export function checkSameJob(verb: string, left: ConnectedInput, right: ConnectedInput): void {
   if (left.builder === right.builder) return
   throw new SluiceError('INVALID_OPTION', `${verb} takes streams of the same job`, {
     hint: 'begin both with .from() of one job; a stream of another job is read from what that one writes',

@@ -21,8 +21,8 @@ import { intervalJoined, KeyedBroadcastConnectedStream, KeyedConnectedStream } f
 import type { DraftInput, GraphBuilder, NodeDraft, OutputReference } from './graph-builder.ts'
 import type { SideStreams } from './stream.ts'
 import { BroadcastStream, Stream, withSides } from './stream.ts'
-import type { SessionWindowedStream, WindowOptions } from './windowed-stream.ts'
-import { WindowedStream } from './windowed-stream.ts'
+import type { SessionWindowedStream, WindowOptions, WindowResults } from './windowed-stream.ts'
+import { WindowedStream, windowJoined } from './windowed-stream.ts'
 
 /** What a keyed `process` is given. */
 export interface KeyedProcessOptions<K, T, Returned, Fired, Out, Side extends SideOutputs, S extends StateDeclarations> {
@@ -143,6 +143,21 @@ export class KeyedStream<K, T> {
   window(assigner: WindowAssigner, options?: WindowOptions): SessionWindowedStream<K, T>
   window(assigner: WindowAssigner, options: WindowOptions = {}): WindowedStream<K, T> | SessionWindowedStream<K, T> {
     return new WindowedStream<K, T>(this.#builder, this.#input, assigner, options)
+  }
+
+  /**
+   * Pairs of records with equal keys that share a window, made when the window fires. A result bears the timestamp `window.end - 1`. `.late` has the
+   * records of both sides whose windows were gone when they came.
+   * @throws SluiceError `INVALID_OPTION` for countWindow, for a stream of another job, and when windows, trigger and lateness do not go together
+   */
+  windowJoin<U, R>(
+    other: KeyedStream<K, U>,
+    assigner: WindowAssigner,
+    fn: (left: T, right: U) => R,
+    options: WindowOptions = {},
+  ): WindowResults<R, T | U> {
+    if (!(other instanceof KeyedStream)) throw notKeyed('windowJoin', 'keyBy')
+    return windowJoined(this.#connected, other.#connected, assigner, fn, options)
   }
 
   #add<R>(kind: string, create: (context: OperatorContext) => Operator<T>): Stream<R> {

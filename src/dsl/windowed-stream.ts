@@ -2,10 +2,13 @@ import type { TimeWindow, WindowAssigner } from '../../operators/windows/assigne
 import type { Trigger } from '../../operators/windows/triggers.ts'
 import { checkTrigger, defaultTrigger } from '../../operators/windows/triggers.ts'
 import type { WindowFunction } from '../../operators/windows/window-function.ts'
+import { windowJoinFunction } from '../../operators/windows/window-join.ts'
 import { LATE_OUTPUT, windowOperator } from '../../operators/windows/window-operator.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { Duration } from '../core/time.ts'
 import { durationMs } from '../core/time.ts'
+import type { ConnectedInput } from './connected-stream.ts'
+import { checkSameJob } from './connected-stream.ts'
 import type { DraftInput, GraphBuilder, NodeDraft } from './graph-builder.ts'
 import { Stream } from './stream.ts'
 
@@ -131,6 +134,25 @@ export class WindowedStream<K, T> {
   }
 }
 
+/** The pairs of two keyed streams in windows. @throws SluiceError `INVALID_OPTION`, `INVALID_DURATION` */
+export function windowJoined<T, U, R>(
+  left: ConnectedInput,
+  right: ConnectedInput,
+  assigner: WindowAssigner,
+  fn: (left: T, right: U) => R,
+  options: WindowOptions,
+): WindowResults<R, T | U> {
+  checkSameJob('windowJoin', left, right)
+  if (assigner.kind === 'count') throw noCountJoin()
+  const { builder } = left
+  const reference = builder.add(windowDraft('window-join', assigner, options, windowJoinFunction(fn)), [
+    { outputs: left.outputs, keyOf: left.keyOf, side: 'first' },
+    { outputs: right.outputs, keyOf: right.keyOf, side: 'second' },
+  ])
+  const late = new Stream<T | U>(builder, [{ node: reference.node, output: LATE_OUTPUT }])
+  return Object.assign(new Stream<R>(builder, [reference]), { late })
+}
+
 /** The node of a window operator. @throws SluiceError `INVALID_OPTION` when windows, trigger and lateness do not go together */
 export function windowDraft(kind: string, assigner: WindowAssigner, options: WindowOptions, fn: WindowFunction): NodeDraft {
   const { trigger, latenessMs } = windowSettings(assigner, options)
@@ -158,6 +180,16 @@ function noMerge(): SluiceError {
   return new SluiceError('INVALID_OPTION', 'an aggregate over session windows needs `merge`: sessions grow together', {
     hint: 'add merge: (a, b) => ..., which makes one accumulator of two',
   })
+}
+
+function noCountJoin(): SluiceError {
+  return new SluiceError(
+    'INVALID_OPTION',
+    'windowJoin over countWindow: which records meet would depend on which side was read first',
+    {
+      hint: 'join over windows of time (tumblingWindow, slidingWindow, sessionWindow), or over globalWindow(), which joins everything at the end of the input',
+    },
+  )
 }
 
 /** The accumulator of a reduce before its first record; never stored, since every window begins with a record. */

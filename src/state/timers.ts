@@ -10,15 +10,6 @@ interface Timer {
   readonly group: number
 }
 
-/** The keys that wait for one time. */
-interface TimersOfTime {
-  readonly pending: Map<unknown, Timer>
-  /** All of them in the order of firing, made when the first one fires. Those that have fired or were deleted are not in `pending`. */
-  order: Timer[] | undefined
-  /** Everything in `order` before this place is over. */
-  next: number
-}
-
 /**
  * The timers of one kind: a heap of distinct times, and for each time the keys that wait for it. What always holds:
  *
@@ -33,7 +24,8 @@ export class TimerQueue implements SnapshottedState {
   readonly #kind: 'event-timer' | 'processing-timer'
   readonly #current: CurrentKey
   readonly #times = new FlatQueue<number>()
-  readonly #byTime = new Map<number, TimersOfTime>()
+  /** Most times have one timer, and a million of them should not need as many maps. */
+  readonly #byTime = new Map<number, Timer | Crowd>()
   readonly #loops = new LoopGuard()
   #pending = 0
 
@@ -49,23 +41,21 @@ export class TimerQueue implements SnapshottedState {
   }
 
   #insert(time: number, timer: Timer): boolean {
-    const timers = this.#timersOf(time)
-    if (timers.pending.has(timer.canonical)) return false
-    timers.pending.set(timer.canonical, timer)
+    const waiting = this.#byTime.get(time)
+    if (waiting === undefined) this.#enter(time, timer)
+    else if (waiting instanceof Crowd) {
+      if (!waiting.add(timer)) return false
+    } else if (compareKeys(waiting.canonical, timer.canonical) === 0) return false
+    else this.#byTime.set(time, new Crowd(waiting, timer))
     this.#pending++
-    if (timers.order !== undefined) enter(timer, timers.order, timers)
     return true
   }
 
-  #timersOf(time: number): TimersOfTime {
-    let timers = this.#byTime.get(time)
-    if (timers === undefined) {
-      this.#byTime.set(time, (timers = { pending: new Map(), order: undefined, next: 0 }))
-      this.#times.push(time, time)
-      // A timer that is moved with every record leaves a number behind each time.
-      if (this.#times.length > 2 * this.#byTime.size + SPARE_TIMES) this.#forgetDeletedTimes()
-    }
-    return timers
+  #enter(time: number, timer: Timer): void {
+    this.#byTime.set(time, timer)
+    this.#times.push(time, time)
+    // A timer that is moved with every record leaves a number behind each time.
+    if (this.#times.length > 2 * this.#byTime.size + SPARE_TIMES) this.#forgetDeletedTimes()
   }
 
   #forgetDeletedTimes(): void {
@@ -75,14 +65,16 @@ export class TimerQueue implements SnapshottedState {
   }
 
   delete(time: number): void {
-    const timers = this.#byTime.get(time)
-    if (timers !== undefined) this.#remove(time, timers, this.#current.canonical)
+    const waiting = this.#byTime.get(time)
+    if (waiting === undefined) return
+    const { canonical } = this.#current
+    const found = waiting instanceof Crowd ? waiting.delete(canonical) : compareKeys(waiting.canonical, canonical) === 0
+    if (found) this.#removed(time, waiting)
   }
 
-  #remove(time: number, timers: TimersOfTime, canonical: unknown): void {
-    if (!timers.pending.delete(canonical)) return
+  #removed(time: number, waiting: Timer | Crowd): void {
     this.#pending--
-    if (timers.pending.size === 0) this.#byTime.delete(time)
+    if (!(waiting instanceof Crowd) || waiting.size === 0) this.#byTime.delete(time)
   }
 
   next(): number {
@@ -103,11 +95,11 @@ export class TimerQueue implements SnapshottedState {
     try {
       for (let time = this.next(); time <= until && time !== Number.POSITIVE_INFINITY; time = this.next()) {
         if (!proceed()) return false
-        const timers = this.#byTime.get(time)!
-        const { key, canonical, group } = firstOf(timers)
-        this.#remove(time, timers, canonical)
+        const waiting = this.#byTime.get(time)!
+        const timer = waiting instanceof Crowd ? waiting.take() : waiting
+        this.#removed(time, waiting)
         this.#loops.onFire(time)
-        resume(key, canonical, group)
+        resume(timer.key, timer.canonical, timer.group)
         fire(time)
       }
       this.#loops.end()
@@ -120,9 +112,9 @@ export class TimerQueue implements SnapshottedState {
   snapshot(): (group: number) => Iterable<StateSection> {
     // A snapshot asks for all groups: timers are sorted by group once.
     const byGroup = new Map<number, StateSection[]>()
-    for (const [time, { pending }] of this.#byTime) {
+    for (const [time, waiting] of this.#byTime) {
       const keys = new Map<number, unknown[]>()
-      for (const timer of pending.values()) collect(keys, timer.group, timer.key)
+      for (const timer of waiting instanceof Crowd ? waiting.all() : [waiting]) collect(keys, timer.group, timer.key)
       for (const [group, ofGroup] of keys) {
         const section = { kind: this.#kind, name: this.name, group, namespace: time, keys: ofGroup, values: [] }
         collect(byGroup, group, section)
@@ -140,21 +132,52 @@ export class TimerQueue implements SnapshottedState {
 
 const SPARE_TIMES = 1024
 
-/** The next of a time that has any. Sorted once, however many they are. */
-function firstOf(timers: TimersOfTime): Timer {
-  timers.order ??= [...timers.pending.values()].sort(compareTimers)
-  for (;;) {
-    const timer = timers.order[timers.next++]!
-    // One that was deleted and set again is in the order twice; only the later one is pending.
-    if (timers.pending.get(timer.canonical) === timer) return timer
-  }
-}
+/** The keys that wait for one time, when they are several. */
+class Crowd {
+  readonly #pending = new Map<unknown, Timer>()
+  /** All of them in the order of firing, made when the first one fires. Those that have fired or were deleted are not in `#pending`. */
+  #order: Timer[] | undefined
+  /** Everything in `#order` before this place is over. */
+  #next = 0
 
-/** Adds a timer to an order that is being worked off; a key that sets its own timer anew comes first, into the place that has become free. */
-function enter(timer: Timer, order: Timer[], timers: TimersOfTime): void {
-  const place = placeOf(timer, order, timers.next)
-  if (place === timers.next && place > 0) order[--timers.next] = timer
-  else order.splice(place, 0, timer)
+  constructor(...timers: readonly Timer[]) {
+    for (const timer of timers) this.#pending.set(timer.canonical, timer)
+  }
+
+  all(): Iterable<Timer> {
+    return this.#pending.values()
+  }
+
+  get size(): number {
+    return this.#pending.size
+  }
+
+  delete(canonical: unknown): boolean {
+    return this.#pending.delete(canonical)
+  }
+
+  add(timer: Timer): boolean {
+    if (this.#pending.has(timer.canonical)) return false
+    this.#pending.set(timer.canonical, timer)
+    if (this.#order === undefined) return true
+    const place = placeOf(timer, this.#order, this.#next)
+    // A key that sets its own timer anew comes first, into the place that has become free.
+    if (place === this.#next && place > 0) this.#order[--this.#next] = timer
+    else this.#order.splice(place, 0, timer)
+    return true
+  }
+
+  /** Removes the next one to fire, where there is any. Sorted once, however many they are. */
+  take(): Timer {
+    this.#order ??= [...this.#pending.values()].sort(compareTimers)
+    for (;;) {
+      const timer = this.#order[this.#next++]!
+      // One that was deleted and set again is in the order twice; only the later one is pending.
+      if (this.#pending.get(timer.canonical) !== timer) continue
+      this.#pending.delete(timer.canonical)
+      return timer
+    }
+  }
 }
 
 function placeOf(timer: Timer, order: readonly Timer[], from: number): number {

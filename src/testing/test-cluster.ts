@@ -20,7 +20,7 @@ import { isChangeOfFrozen } from './freeze.ts'
 import type { TestGraph } from './test-graph.ts'
 
 /** More rounds than any test takes: a job that never comes to rest. */
-const ROUNDS_MAX = 20_000_000
+const ROUNDS_MAX = 1_000_000
 /** How often what happens by itself is waited for before it is looked at by the event loop, too. */
 const MICROTASKS = 50
 /** After so long without a sign of life a call is thought never to come back; nothing that succeeds depends on it. */

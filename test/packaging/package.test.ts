@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
@@ -39,6 +39,16 @@ test.each(entries)('the export %s has a source, and types and code that the buil
   const compiled = `./dist/${source!.slice(2)}`
   expect(types).toBe(compiled.replace(/\.ts$/, '.d.ts'))
   expect(code).toBe(compiled.replace(/\.ts$/, '.js'))
+})
+
+test('the engine and what tests need are exported, and they are all there is', () => {
+  expect(entries.map(([name]) => name)).toEqual(['.', './testing'])
+})
+
+test('sluice/testing needs no test runner', () => {
+  const files = globSync('src/testing/*.ts', { cwd: root })
+  expect(files.length).toBeGreaterThan(5)
+  expect(files.filter((file) => /from '(vitest|node:test|node:assert)/.test(read(file)))).toEqual([])
 })
 
 test('only what is compiled is published', () => {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Sink, Source } from 'sluice'
@@ -162,6 +162,24 @@ console.log(JSON.stringify(result))
     const again = await runJob(file, [], {})
     expect(JSON.parse(again.stdout)).toMatchObject({ status: 'finished', recordsIn: 3, recordsOut: 3 })
     expect(JSON.parse((await runJob(file, [], {})).stdout)).toEqual({ code: 'OUTPUT_OF_ANOTHER_RUN' })
+  })
+})
+
+describe('many jobs in one process', () => {
+  test('are each marked as finished, and Node has nothing to warn of', async () => {
+    const file = join(folder, 'many.ts')
+    writeFileSync(
+      file,
+      `import { collect, items, job } from ${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)}
+for (let i = 0; i < 15; i++) {
+  const many = job('many-' + i, { stateDirectory: ${JSON.stringify(folder)}, workers: 0 })
+  many.from(items([1])).to(collect([]))
+  await many.run({ quiet: true })
+}
+`,
+    )
+    expect(await runJob(file, [], {})).toMatchObject({ code: 0, stderr: '' })
+    for (let i = 0; i < 15; i++) expect(existsSync(join(folder, `many-${i}`, 'finished'))).toBe(true)
   })
 })
 

@@ -259,6 +259,16 @@ describe('a crash', () => {
     expect(driver.late).toBe(2)
   })
 
+  test('lets a watermark wait for all splits that come together in one subtask', () => {
+    const driver = testDriver(windows(), { parallelism: 2, watermarks: 'manual' })
+    driver.send({ sensor: 'a', at: 1 }, { subtask: 0 })
+    driver.send({ sensor: 'a', at: 2 }, { subtask: 1 })
+    driver.advanceWatermark(9)
+    driver.crashAndRestore({ parallelism: 1 })
+    expect(driver.late).toBe(0)
+    expect(driver.output()).toEqual([{ key: 'a', window: { start: 0, end: 10 }, count: 2 }])
+  })
+
   test('leaves the clock where it is, and what was due meanwhile fires after the start', async () => {
     const timed = job('timed')
     timed

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { ListState, MapState, ValueState } from 'sluice'
 import {
   collect,
   items,
@@ -14,7 +15,14 @@ import {
   writeJsonLines,
 } from 'sluice'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { BroadcastHandlers } from '../../../operators/connect/broadcast-connect.ts'
+import { broadcastConnectOperator } from '../../../operators/connect/broadcast-connect.ts'
+import type { KeyedBroadcastHandlers } from '../../../operators/connect/keyed-broadcast-connect.ts'
+import { keyedBroadcastConnectOperator } from '../../../operators/connect/keyed-broadcast-connect.ts'
+import type { StateOptions } from '../../../operators/keyed/state.ts'
+import type { OperatorContext } from '../../../src/core/operator.ts'
 import type { Stream } from '../../../src/dsl/stream.ts'
+import { KeyedBackend } from '../../../src/state/keyed-backend.ts'
 import { checkOperator, end, record, runOperator, second, testDriver, watermark } from '../../../src/testing/index.ts'
 
 interface Rule {
@@ -215,6 +223,29 @@ describe('connect with a broadcast stream', () => {
     })
   })
 
+  test('brings entries of an earlier version to that of today', () => {
+    const made = (states: MapState<string, unknown>[], options: StateOptions<unknown>) => {
+      const context = { subtask: 1, operatorId: 'connect-broadcast-1', failure: (error: unknown) => error }
+      const operator = broadcastConnectOperator({
+        broadcast: { rules: mapState<string, unknown>(options) },
+        onLeft: () => {},
+        onRight: (_: unknown, { broadcast }: { readonly broadcast: { readonly rules: MapState<string, unknown> } }) =>
+          void states.push(broadcast.rules),
+      } as BroadcastHandlers)(context as unknown as OperatorContext)
+      operator.onSecond!(1)
+      return operator
+    }
+    const [first, second]: MapState<string, unknown>[][] = [[], []]
+    const before = made(first!, {})
+    first![0]!.set('a', 1)
+    const migrate = (old: unknown, version: number) => ({ most: old, from: version })
+    made(second!, { version: 3, migrate }).restore!([before.snapshot!()], false)
+    expect([...second![0]!.entries()]).toEqual([['a', { most: 1, from: 1 }]])
+    expect(() => made([], { version: 2 }).restore!([before.snapshot!()], false)).toThrow(
+      expect.objectContaining({ code: 'STATE_INCOMPATIBLE', operator: 'connect-broadcast-1', subtask: 1 }),
+    )
+  })
+
   test('refuses broadcast state that is no map, or has a ttl, when the job is built', () => {
     const build = (broadcast: object) => () => {
       const built = job('built')
@@ -405,6 +436,47 @@ describe('connect of a keyed stream with a broadcast one', () => {
       end(),
     ])
     expect(values(outcomes)).toEqual(['list a,list b,map a,map b,value a,value b', 'list b,map b,value b', ''])
+  })
+
+  test('does not visit what has expired and is still waiting for its removal', () => {
+    const [keyed, clock, seen] = [new KeyedBackend({ first: 0, last: 127 }, 128), { ms: 0 }, [] as string[]]
+    const context = {
+      ...{
+        operatorId: 'connect-broadcast-1',
+        subtask: 0,
+        parallelism: 1,
+        watermark: Number.NEGATIVE_INFINITY,
+        timed: false,
+        keyed,
+      },
+      ...{ cell: { timestamp: Number.NaN, split: -1 }, clock: { now: () => clock.ms }, output: { onRecord: () => {} } },
+      failure: (error: unknown) => error,
+    } as unknown as OperatorContext
+    const ttl = { ttl: 10 } as const
+    interface States {
+      readonly value: ValueState<number>
+      readonly list: ListState<number>
+      readonly map: MapState<number, number>
+    }
+    const operator = keyedBroadcastConnectOperator({
+      state: { value: valueState<number>(ttl), list: listState<number>(ttl), map: mapState<number, number>(ttl) },
+      onLeft(_, { state }: { readonly state: States }) {
+        state.value.set(1)
+        state.list.add(1)
+        state.map.set(1, 1)
+      },
+      onRight(_, ctx: { forEachKey(name: string, visit: (key: string) => void): void }) {
+        for (const name of ['value', 'list', 'map']) ctx.forEachKey(name, (key) => seen.push(`${name} ${key} at ${clock.ms}`))
+      },
+    } as KeyedBroadcastHandlers)(context)
+    operator.open!()
+    keyed.setKey('a')
+    operator.onRecord(1)
+    for (const ms of [9, 10]) {
+      clock.ms = ms
+      operator.onSecond!(1)
+    }
+    expect(seen).toEqual(['value a at 9', 'list a at 9', 'map a at 9'])
   })
 
   test('refuses a handle that outlives its visit, and names that are not declared', async () => {

@@ -118,6 +118,25 @@ describe('an interval join', () => {
     expect(state).toEqual({ entries: 3, timers: 3 })
   })
 
+  test('holds no more of a busy key than what is still waited for', () => {
+    const context = handMade() as { -readonly [Name in keyof OperatorContext]: OperatorContext[Name] }
+    const operator = intervalJoinOperator({ lower: -100, upper: 100 }, () => 0)(context)
+    const keyed = context.keyed as KeyedBackend
+    let largest = 0
+    for (let at = 0; at < 20_000; at++) {
+      keyed.setKey('busy')
+      context.cell.timestamp = at
+      operator.onRecord('a record')
+      if (at % 50 !== 49) continue
+      context.watermark = at
+      operator.onWatermark!(at)
+      largest = Math.max(largest, ...keyed.snapshot().map((chunk) => chunk.bytes.byteLength))
+    }
+    // At most 150 records are waited for, of about 20 bytes each, and up to as many again that are gone and not yet cut off.
+    expect(largest).toBeGreaterThan(100 * 10)
+    expect(largest).toBeLessThan(2 * 150 * 25)
+  })
+
   test('refuses a lower bound above the upper one, and says what to write', () => {
     const build = () => intervalJoinOperator({ lower: '5s', upper: '-1s' }, () => 0)
     expect(build).toThrow(

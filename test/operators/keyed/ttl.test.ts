@@ -1,6 +1,9 @@
 import fc from 'fast-check'
 import {
   aggregatingState,
+  collect,
+  items,
+  job,
   type ListState,
   listState,
   type MapState,
@@ -13,7 +16,7 @@ import {
 import { describe, expect, test } from 'vitest'
 import type { StateDeclaration } from '../../../operators/keyed/state/declaration.ts'
 import { keyGroupOf } from '../../../src/core/key-groups.ts'
-import { checkOperator, end, processingTime, record, runOperator, watermark } from '../../../src/testing/index.ts'
+import { checkOperator, end, processingTime, record, runOperator, testDriver, watermark } from '../../../src/testing/index.ts'
 import { StateBench } from './state-bench.ts'
 
 const END = Number.POSITIVE_INFINITY
@@ -421,6 +424,37 @@ describe('timers and time to live', () => {
     const items = [record('a'), processingTime(999), record('a'), processingTime(1999), record('a'), processingTime(5000)]
     await checkOperator(build, items, { expected: ['a new', 'a true', 'a new'], emptyAtEnd: true })
   })
+})
+
+test('values, their ends and the order of timers outlive changes of parallelism', async () => {
+  const sink = collect<string>([])
+  const sessions = job('sessions')
+  sessions
+    .from(items<{ readonly id: string; readonly at: number }>([]))
+    .withTimestamps(({ at }) => at)
+    .keyBy(({ id }) => id)
+    .process({
+      state: { last: valueState<number>({ ttl: 10 }) },
+      *onRecord({ id, at }, { state }) {
+        yield `${id} at ${at}: ${state.last.get() ?? 'new'}`
+        state.last.set(at)
+      },
+    })
+    .to(sink)
+  const driver = testDriver(sessions, { parallelism: 3, watermarks: 'manual' })
+  const ids = Array.from({ length: 40 }, (_, index) => `key ${index}`)
+  driver.sendAll(ids.map((id, index) => ({ id, at: 100 + (index % 20) })))
+  driver.advanceWatermark(112)
+  for (const parallelism of [1, 5, 2]) {
+    await driver.checkpoint()
+    driver.crashAndRestore({ parallelism })
+  }
+  driver.sendAll(ids.map((id) => ({ id, at: 113 })))
+  const expected = ids.flatMap((id, index) => {
+    const at = 100 + (index % 20)
+    return [`${id} at ${at}: new`, `${id} at 113: ${at + 10 <= 112 ? 'new' : at}`]
+  })
+  expect([...driver.output(sink)].sort()).toEqual(expected.sort())
 })
 
 /*
