@@ -110,7 +110,8 @@ class TimestampAssigner implements Operator {
   #timestampOf(value: unknown): number {
     try {
       const timestamp = this.#fn(value, this.#record)
-      if (Number.isFinite(timestamp)) return timestamp
+      // Windows and watermarks are whole milliseconds: what lies between two belongs to the earlier one.
+      if (Number.isFinite(timestamp)) return Math.floor(timestamp)
       throw new SluiceError('INVALID_TIMESTAMP', `the timestamp of a record is ${String(timestamp)}`, {
         hint: 'return milliseconds since 1970 from withTimestamps, such as Date.parse(text) or date.getTime(); filter records without a time before it',
       })

@@ -18,6 +18,8 @@ import { windowStart } from './assigners.ts'
 export class AlignedLayout {
   readonly sizeMs: number
   readonly slideMs: number
+  /** Whether a timestamp falls into more windows than one. */
+  readonly overlapping: boolean
   readonly #offsetMs: number
   /** The length of the first of the two panes of a slide; 0 when the slide is one pane. */
   readonly #cutMs: number
@@ -25,13 +27,9 @@ export class AlignedLayout {
   constructor(assigner: TumblingWindow | SlidingWindow) {
     this.sizeMs = assigner.sizeMs
     this.slideMs = assigner.kind === 'sliding' ? assigner.slideMs : assigner.sizeMs
+    this.overlapping = this.slideMs < this.sizeMs
     this.#offsetMs = assigner.offsetMs
     this.#cutMs = this.sizeMs % this.slideMs
-  }
-
-  /** Whether a timestamp falls into more windows than one. */
-  get overlapping(): boolean {
-    return this.slideMs < this.sizeMs
   }
 
   /** The last window that `time` falls into, or that contains the pane which begins then. */

@@ -95,17 +95,20 @@ export class AlignedWindowOperator implements Operator {
     const time = this.#byClock ? this.#context.clock.now() : this.#context.cell.timestamp
     checkTimestamp(time, this.#context)
     const watermark = this.#watermark()
-    const { sizeMs, slideMs } = this.#layout
     const newest = this.#layout.newest(time)
     if (this.#isGone(newest, watermark)) return this.#late(value)
-    if (this.#paned) {
-      this.#add(this.#layout.pane(time), value, second)
-    } else {
-      for (let start = newest; start > time - sizeMs && !this.#isGone(start, watermark); start -= slideMs) {
-        this.#add(start, value, second)
-      }
-    }
+    if (!this.#layout.overlapping) this.#add(newest, value, second)
+    else if (this.#paned) this.#add(this.#layout.pane(time), value, second)
+    else this.#addToAll(time, watermark, value, second)
     if (this.#latenessMs > 0) this.#fireAgain(time, watermark)
+  }
+
+  /** Adds a record to each of its windows that is not gone. */
+  #addToAll(time: number, watermark: number, value: unknown, second: boolean): void {
+    const { sizeMs, slideMs } = this.#layout
+    for (let start = this.#layout.newest(time); start > time - sizeMs && !this.#isGone(start, watermark); start -= slideMs) {
+      this.#add(start, value, second)
+    }
   }
 
   /** What the current key's group has seen; by the clock nothing is late, and what is due fires by itself. */

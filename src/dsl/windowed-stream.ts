@@ -4,6 +4,7 @@ import { checkTrigger, defaultTrigger } from '../../operators/windows/triggers.t
 import type { WindowFunction } from '../../operators/windows/window-function.ts'
 import { windowJoinFunction } from '../../operators/windows/window-join.ts'
 import { LATE_OUTPUT, windowOperator } from '../../operators/windows/window-operator.ts'
+import { copyValue } from '../core/copy-value.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { Duration } from '../core/time.ts'
 import { durationMs } from '../core/time.ts'
@@ -86,9 +87,14 @@ export class WindowedStream<K, T> {
 
   /** The records combined two at a time, in the order in which they come. */
   reduce(fn: (sum: T, value: T) => T): WindowResults<{ key: K; window: TimeWindow; value: T }, T> {
+    // The function may change its first argument. That must not be a record, which other windows may hold as well.
+    const next = (sum: T, value: T): T => {
+      const reduced = fn(sum, value)
+      return reduced === value ? copyValue(reduced) : reduced
+    }
     return this.#add('window-reduce', {
       create: () => NONE,
-      add: (sum, value) => ({ value: sum === NONE ? value : fn((sum as { value: T }).value, value as T) }),
+      add: (sum, value) => ({ value: sum === NONE ? copyValue(value as T) : next((sum as { value: T }).value, value as T) }),
       merge: (a, b) => ({ value: fn((a as { value: T }).value, (b as { value: T }).value) }),
       divisible: false,
       results: (sum, key, window) => [{ key, window, value: (sum as { value: T }).value }],

@@ -1,4 +1,6 @@
 import fc from 'fast-check'
+import type { Stream } from 'sluice'
+import { record, runOperator } from 'sluice/testing'
 import { describe, expect, test } from 'vitest'
 import type { TimestampOptions } from '../../operators/timestamps.ts'
 import { timestampSettings, timestampsOperator } from '../../operators/timestamps.ts'
@@ -542,5 +544,21 @@ describe('options of withTimestamps', () => {
     [{ alignment: { maxDrift: '1s', group: '' } }, 'INVALID_OPTION', 'alignment.group'],
   ] as const)('%j are refused', (options, code, what) => {
     expect(() => timestampSettings(options)).toThrow(expect.objectContaining({ code, message: expect.stringContaining(what) }))
+  })
+})
+
+describe('timestamps', () => {
+  test('are whole milliseconds: what lies between two belongs to the earlier one, also before 1970', async () => {
+    const items = [9.7, 3, -0.5].map((n) => record(n))
+    const { outcomes } = await runOperator(
+      (input: Stream<number>) => input.withTimestamps((n) => n, { maxOutOfOrderness: 20 }),
+      items,
+    )
+    expect(outcomes).toEqual([
+      { output: 'main', value: 9.7, timestamp: 9 },
+      { watermark: -12 },
+      { output: 'main', value: 3, timestamp: 3 },
+      { output: 'main', value: -0.5, timestamp: -1 },
+    ])
   })
 })
