@@ -45,8 +45,9 @@ export function onCount(count: number, options: CountTriggerOptions = {}): Trigg
 }
 
 /**
- * Fires by the clock alone, at each multiple of `every` since 1970, as long as the window holds anything. What comes between the last such
- * instant and the end of the window does not fire; `early` fires at the end too.
+ * Fires by the clock alone, at each multiple of `every` since 1970, as long as the window holds anything, new or not. What comes between the
+ * last such instant and the end of a window of event time does not fire; `early` fires at the end too. A window of processing time ends by the
+ * same clock, so there it fires at the end as well.
  * @throws SluiceError `INVALID_OPTION`, `INVALID_DURATION`
  */
 export function onProcessingTime(every: Duration, options: TriggerOptions = {}): Trigger {
