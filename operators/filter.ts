@@ -1,6 +1,7 @@
 import type { Operator, OperatorContext } from '../src/core/operator.ts'
 import type { RecordContext } from './record-context.ts'
 import { CurrentRecord } from './record-context.ts'
+import { refuseAsync } from './synchronous.ts'
 
 /**
  * Only the records that a predicate accepts. A type guard narrows the type of the stream.
@@ -20,6 +21,7 @@ export function filterOperator<T>(
         let accepted: unknown
         try {
           accepted = predicate(value, record)
+          refuseAsync(accepted)
         } catch (error) {
           throw context.failure(error)
         }

@@ -1,6 +1,8 @@
+import { SluiceError } from '../src/core/errors.ts'
 import type { Operator, OperatorContext, Receiver } from '../src/core/operator.ts'
 import type { RecordContext } from './record-context.ts'
 import { CurrentRecord } from './record-context.ts'
+import { refuseAsync } from './synchronous.ts'
 
 /**
  * Any number of results for each record: whatever the function returns is iterated over. A generator reads well.
@@ -36,6 +38,7 @@ export function emitAll(results: Iterable<unknown>, output: Receiver, context: O
   }
   let iterator: Iterator<unknown>
   try {
+    if (typeof results?.[Symbol.iterator] !== 'function') throw notIterable(results)
     iterator = results[Symbol.iterator]()
   } catch (error) {
     throw context.failure(error)
@@ -49,4 +52,16 @@ function step(iterator: Iterator<unknown>, context: OperatorContext): IteratorRe
   } catch (error) {
     throw context.failure(error)
   }
+}
+
+function notIterable(results: unknown): SluiceError {
+  refuseAsync(results)
+  const isAsync = typeof (results as { [Symbol.asyncIterator]?: unknown } | null)?.[Symbol.asyncIterator] === 'function'
+  return new SluiceError(
+    'OPERATOR_FAILED',
+    `a function returned ${isAsync ? 'an async iterator' : typeof results}, not an iterable of results`,
+    {
+      hint: 'return an array, be a generator (*onRecord), or return nothing and call ctx.emit; for calls to the outside there is asyncMap',
+    },
+  )
 }

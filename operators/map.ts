@@ -1,6 +1,7 @@
 import type { Operator, OperatorContext } from '../src/core/operator.ts'
 import type { RecordContext } from './record-context.ts'
 import { CurrentRecord } from './record-context.ts'
+import { refuseAsync } from './synchronous.ts'
 
 /**
  * One result for each record.
@@ -21,6 +22,7 @@ export function mapOperator<T, R>(fn: (value: T, context: RecordContext) => R): 
         let result: R
         try {
           result = fn(value, record)
+          refuseAsync(result)
         } catch (error) {
           throw context.failure(error)
         }

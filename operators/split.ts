@@ -3,6 +3,7 @@ import type { Operator, OperatorContext } from '../src/core/operator.ts'
 import { guarded } from './process.ts'
 import type { RecordContext } from './record-context.ts'
 import { CurrentRecord } from './record-context.ts'
+import { refuseAsync } from './synchronous.ts'
 
 /** Whether a record goes to a branch. */
 export type Predicate = (value: never, context: RecordContext) => unknown
@@ -26,12 +27,17 @@ export function splitOperator(branches: Readonly<Record<string, Predicate>>): (c
     const outputs = Object.entries(branches).map(([name, accepts]) => ({ accepts, output: context.side(`side:${name}`) }))
     return {
       onRecord(value) {
-        const chosen = guarded(context, () => outputs.find(({ accepts }) => accepts(value as never, record)))
+        const chosen = guarded(context, () => outputs.find(({ accepts }) => accepted(accepts(value as never, record))))
         const receiver = chosen === undefined ? rest : chosen.output
         receiver.onRecord(value)
       },
     }
   }
+}
+
+function accepted(answer: unknown): unknown {
+  refuseAsync(answer)
+  return answer
 }
 
 /** The names of the branches, in order. @throws SluiceError `INVALID_OPTION` */

@@ -2,6 +2,7 @@ import FlatQueue from 'flatqueue'
 import { SluiceError } from '../../src/core/errors.ts'
 import type { OperatorContext } from '../../src/core/operator.ts'
 import { guarded } from '../process.ts'
+import { refuseAsync } from '../synchronous.ts'
 import type { AsyncCall } from './async-call.ts'
 import { CallContext } from './async-call.ts'
 import type { AsyncFunction, AsyncSettings } from './async-options.ts'
@@ -28,6 +29,8 @@ export class AsyncCalls {
   readonly #completed: (call: AsyncCall) => void
   #answers: Answer[] = []
   readonly #retries = new FlatQueue<AsyncCall>()
+  /** The input has ended: nobody waits between attempts any more. */
+  #hurried = false
   /** The calls under way, the oldest first. They all have the same time, so the first one is also the first to be too late. */
   #first: AsyncCall | undefined
   #last: AsyncCall | undefined
@@ -102,7 +105,7 @@ export class AsyncCalls {
     if (call.attempt >= attempts || !guarded(this.#context, () => accepts(error))) throw this.#context.failure(error)
     call.state = 'backing-off'
     call.error = error
-    const backOffMs = Math.min(maxDelayMs, delayMs * factor ** (call.attempt - 1))
+    const backOffMs = this.#hurried ? 0 : Math.min(maxDelayMs, delayMs * factor ** (call.attempt - 1))
     this.#retries.push(call, this.#context.clock.now() + Math.round(backOffMs))
   }
 
@@ -124,6 +127,7 @@ export class AsyncCalls {
   hurry(): void {
     this.settle()
     this.#retryUntil(Number.POSITIVE_INFINITY)
+    this.#hurried = true
     this.settle()
   }
 
@@ -142,7 +146,7 @@ export class AsyncCalls {
     const context = new CallContext(call, this.#context.subtask)
     this.#complete(
       call,
-      guarded(this.#context, () => onTimeout(call.value as never, context as never)),
+      guarded(this.#context, () => synchronous(onTimeout(call.value as never, context as never))),
     )
     call.abort(error)
   }
@@ -187,4 +191,9 @@ export class AsyncCalls {
 
 function isPromise(value: unknown): boolean {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
+}
+
+function synchronous<R>(result: R): R {
+  refuseAsync(result)
+  return result
 }

@@ -176,11 +176,12 @@ export class AlignedWindowOperator implements Operator {
     if (!this.#byClock) return Number.POSITIVE_INFINITY
     // What has begun goes on at once, also when the clock has been set back meanwhile.
     if (this.#firing !== undefined) return Number.NEGATIVE_INFINITY
-    return this.#toFire.peekValue() ?? Number.POSITIVE_INFINITY
+    // The last millisecond of a window is over only when the clock shows the next one.
+    return (this.#toFire.peekValue() ?? Number.POSITIVE_INFINITY) + 1
   }
 
   onProcessingTime(nowMs: number): boolean {
-    return !this.#byClock || this.#advance(nowMs)
+    return !this.#byClock || this.#advance(nowMs - 1)
   }
 
   /** Fires what is due by then, and drops what is gone. False: an output is full, call again. */

@@ -157,8 +157,23 @@ export function wholeCount(count: number, what: string): number {
 /** @throws SluiceError `INVALID_OPTION` for zero, `INVALID_DURATION` */
 export function positiveMs(duration: Duration, what: string): number {
   const ms = durationMs(duration, what)
+  if (ms > LONGEST_MS)
+    throw new SluiceError('INVALID_OPTION', `${what} is ${ms} ms, longer than all dates`, { hint: 'globalWindow() has no end' })
   if (ms > 0) return ms
-  throw new SluiceError('INVALID_OPTION', `${what} is zero`)
+  throw new SluiceError('INVALID_OPTION', `${what} is zero`, {
+    hint: "write a length of time of at least a millisecond, such as '1m'",
+  })
+}
+
+/** From the first to the last instant that a `Date` can be. */
+const LONGEST_MS = 2 * 8.64e15
+
+/** @throws SluiceError `INVALID_OPTION` for anything that none of the functions above has made */
+export function checkAssigner(assigner: WindowAssigner): void {
+  if (['tumbling', 'sliding', 'session', 'count', 'global'].includes((assigner as WindowAssigner | null)?.kind as string)) return
+  throw new SluiceError('INVALID_OPTION', 'window takes what one of the window functions returns', {
+    hint: "write window(tumblingWindow('1h')), or slidingWindow, sessionWindow, countWindow, globalWindow, with the brackets",
+  })
 }
 
 function timeOf({ time = 'event' }: WindowTimeOptions): WindowTime {

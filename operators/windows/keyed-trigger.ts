@@ -1,4 +1,5 @@
 import type { Clock } from '../../src/core/time.ts'
+import { windowStart } from './assigners.ts'
 import type { OpenWindow } from './keyed-window-state.ts'
 import { NEVER } from './keyed-window-state.ts'
 import type { Trigger } from './triggers.ts'
@@ -27,8 +28,7 @@ export function firesOnRecord(trigger: Trigger, window: OpenWindow, clock: Clock
 
 function setTick(window: OpenWindow, everyMs: number, clock: Clock): void {
   if (window.tickMs !== NEVER) return
-  const nowMs = clock.now()
-  window.tickMs = nowMs - (nowMs % everyMs) + everyMs
+  window.tickMs = windowStart(clock.now(), everyMs, 0) + everyMs
 }
 
 /** Whether `window` fires at its tick, which has come. */

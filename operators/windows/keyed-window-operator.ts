@@ -1,7 +1,7 @@
 import { copyValue } from '../../src/core/copy-value.ts'
 import type { KeyedContext, KeyedTable, KeyedTimers } from '../../src/core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
-import { WATERMARK_END, WATERMARK_NONE } from '../../src/core/time.ts'
+import { NO_TIMESTAMP, WATERMARK_END, WATERMARK_NONE } from '../../src/core/time.ts'
 import { emitAll } from '../flat-map.ts'
 import { keyedContext } from '../keyed/keyed-context.ts'
 import { AlignedLayout } from './aligned-layout.ts'
@@ -31,7 +31,7 @@ import type { WindowFunction } from './window-function.ts'
  *
  * 1. The state of a key is the row of its open windows, ordered by time; a key without any has no state and no timers.
  * 2. A window of event time is gone once the watermark has reached its last millisecond (`end - 1`) plus the allowed lateness, one of processing
- *    time once the clock has reached its last millisecond, one of all time (count and global windows) with the end of the input.
+ *    time once the clock has reached its end, one of all time (count and global windows) with the end of the input.
  * 3. Whether a record is late is known before any state is touched, for sessions by what they would be after merging. It goes to the late output
  *    only if all its windows are gone.
  * 4. For each record and window: add, ask the trigger, fire, purge, set the timers. A window without records never fires.
@@ -207,7 +207,7 @@ export class KeyedWindowOperator implements Operator {
   #onClock(nowMs: number): void {
     this.#forEachWindow((windows, window) => {
       if (window.clockTimer <= nowMs) window.clockTimer = NEVER
-      const gone = this.#byClock && window.end - 1 <= nowMs
+      const gone = this.#byClock && window.end <= nowMs
       if (gone) {
         if (firesAtEnd(this.#trigger, window, true)) this.#fire(window, false)
       } else if (window.tickMs <= nowMs) {
@@ -241,9 +241,9 @@ export class KeyedWindowOperator implements Operator {
       this.#windowTimers.release(windows, window)
       return
     }
-    const last = window.end - 1
-    const eventTime = this.#byClock ? NEVER : Math.min(window.ended ? this.#goneAt(window) : last, END_OF_INPUT)
-    const clockTime = this.#byClock ? Math.min(window.tickMs, last) : window.tickMs
+    const eventTime = this.#byClock ? NEVER : Math.min(window.ended ? this.#goneAt(window) : window.end - 1, END_OF_INPUT)
+    // Its last millisecond is over only when the clock shows the next one.
+    const clockTime = this.#byClock ? Math.min(window.tickMs, window.end) : window.tickMs
     this.#windowTimers.arm(windows, window, eventTime, clockTime)
   }
 
@@ -269,7 +269,7 @@ export class KeyedWindowOperator implements Operator {
       throw this.#context.failure(error)
     }
     const before = cell.timestamp
-    cell.timestamp = end - 1
+    cell.timestamp = end === Number.POSITIVE_INFINITY ? NO_TIMESTAMP : end - 1
     emitAll(results, output, this.#context)
     cell.timestamp = before
   }

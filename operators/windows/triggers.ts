@@ -71,8 +71,15 @@ export function defaultTrigger(assigner: WindowAssigner): Trigger {
   return assigner.kind === 'count' ? onCount(assigner.count, { purge: true }) : onWatermark()
 }
 
+const KINDS = ['watermark', 'count', 'processing-time', 'early'] as const
+
 /** Refuses what would lose records without a word. @throws SluiceError `INVALID_OPTION` */
 export function checkTrigger(assigner: WindowAssigner, trigger: Trigger): void {
+  if (!KINDS.includes((trigger as Trigger | null)?.kind as never)) {
+    throw new SluiceError('INVALID_OPTION', 'the trigger of a window is what one of the trigger functions returns', {
+      hint: "write onWatermark(), onCount(100), onProcessingTime('1m') or early({ every: '10s' }), with the brackets",
+    })
+  }
   if (assigner.kind === 'count') {
     throw new SluiceError('INVALID_OPTION', 'countWindow has a trigger of its own', {
       hint: `write globalWindow() with the trigger you want, such as onCount(${assigner.count})`,

@@ -1,5 +1,5 @@
 import { groupsOfSubtask } from '../core/key-groups.ts'
-import { WATERMARK_NONE } from '../core/time.ts'
+import { WATERMARK_END, WATERMARK_NONE } from '../core/time.ts'
 import type { ExecutionPlan, OperatorPlan, TaskPlan } from '../graph/execution-plan.ts'
 import { channelsOfEdge, subtaskName } from '../graph/execution-plan.ts'
 import type { OperatorRestore, SplitState, SubtaskRestore } from '../protocol/messages.ts'
@@ -16,6 +16,7 @@ export type ChunkReader = (chunk: StoredChunk) => Uint8Array<ArrayBuffer>
 export function dealCheckpoint(manifest: Manifest, plan: ExecutionPlan, readChunk: ChunkReader): Record<string, SubtaskRestore> {
   const restores: Record<string, SubtaskRestore> = {}
   const stored = storedOperators(manifest)
+  const silent = silentSubtasks(plan, stored)
   for (const task of plan.tasks) {
     for (let subtask = 0; subtask < task.parallelism; subtask++) {
       const operators = task.operators.map((operator) => {
@@ -23,12 +24,42 @@ export function dealCheckpoint(manifest: Manifest, plan: ExecutionPlan, readChun
         return [operator.id, restoreOperator(operator, former, task, subtask, plan.maxParallelism, readChunk)] as const
       })
       restores[subtaskName(task.id, subtask)] = {
-        channelWatermarks: restoreChannels(manifest, plan, task, subtask, stored),
+        channelWatermarks: restoreChannels(manifest, plan, task, subtask, stored, silent),
         operators: Object.fromEntries(operators),
       }
     }
   }
   return restores
+}
+
+/**
+ * The subtasks that will never send a record: a source's that have no split to read, and those that read only from such. They say so when they
+ * start, but a reader must know it before the first record of another comes in: until then they would hold time back, and what is late would
+ * depend on who is faster.
+ */
+function silentSubtasks(plan: ExecutionPlan, stored: Map<string, readonly FormerSubtask[]>): ReadonlySet<string> {
+  const silent = new Set<string>()
+  // A task comes after those that it reads.
+  for (const task of plan.tasks) {
+    // What is restored may have results under way.
+    if (task.operators.some((operator) => (stored.get(operator.id) ?? []).some(holdsResults))) continue
+    const source = task.operators[0]!.type === 'source' ? (stored.get(task.id) ?? []) : undefined
+    const inputs = plan.edges.filter((edge) => edge.toTask === task.id)
+    for (let subtask = 0; subtask < task.parallelism; subtask++) {
+      const isSilent =
+        source === undefined
+          ? inputs.every((edge) =>
+              channelsOfEdge(plan, edge).every(({ from, to }) => to !== subtask || silent.has(subtaskName(edge.fromTask, from))),
+            )
+          : dealSplits(source, task.parallelism, subtask).every((split) => split.done)
+      if (isSilent) silent.add(subtaskName(task.id, subtask))
+    }
+  }
+  return silent
+}
+
+function holdsResults({ operator }: FormerSubtask): boolean {
+  return operator.chunks.length > 0 || (operator.state !== undefined && operator.watermark !== WATERMARK_END)
 }
 
 interface FormerSubtask {
@@ -108,16 +139,26 @@ function restoreChannels(
   task: TaskPlan,
   subtask: number,
   stored: Map<string, readonly FormerSubtask[]>,
+  silent: ReadonlySet<string>,
 ): Record<string, number> {
   const former = manifest.subtasks.find((candidate) => candidate.task === task.id && candidate.subtask === subtask)
   const fallback = minimum((stored.get(task.id) ?? []).map((share) => share.operator.watermark))
   const channels = plan.edges
     .filter((edge) => edge.toTask === task.id)
-    .flatMap((edge) => channelsOfEdge(plan, edge).filter((channel) => channel.to === subtask))
-    .map((channel) => channel.id)
+    .flatMap((edge) => {
+      const own = channelsOfEdge(plan, edge).filter((channel) => channel.to === subtask)
+      return own.map((channel) => ({ id: channel.id, isSilent: silent.has(subtaskName(edge.fromTask, channel.from)) }))
+    })
   const unchanged =
-    former !== undefined && former.parallelism === task.parallelism && sameNames(channels, former.channelWatermarks)
-  return Object.fromEntries(channels.map((channel) => [channel, unchanged ? former.channelWatermarks[channel]! : fallback]))
+    former !== undefined &&
+    former.parallelism === task.parallelism &&
+    sameNames(
+      channels.map(({ id }) => id),
+      former.channelWatermarks,
+    )
+  return Object.fromEntries(
+    channels.map(({ id, isSilent }) => [id, isSilent ? WATERMARK_END : unchanged ? former.channelWatermarks[id]! : fallback]),
+  )
 }
 
 function sameNames(channels: readonly string[], watermarks: Readonly<Record<string, number>>): boolean {

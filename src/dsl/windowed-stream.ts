@@ -1,4 +1,5 @@
 import type { TimeWindow, WindowAssigner } from '../../operators/windows/assigners.ts'
+import { checkAssigner } from '../../operators/windows/assigners.ts'
 import type { Trigger } from '../../operators/windows/triggers.ts'
 import { checkTrigger, defaultTrigger } from '../../operators/windows/triggers.ts'
 import type { WindowFunction } from '../../operators/windows/window-function.ts'
@@ -172,6 +173,7 @@ export function windowDraft(kind: string, assigner: WindowAssigner, options: Win
 }
 
 function windowSettings(assigner: WindowAssigner, options: WindowOptions): { trigger: Trigger; latenessMs: number } {
+  checkAssigner(assigner)
   const latenessMs = durationMs(options.allowedLateness ?? 0, 'allowedLateness')
   if (latenessMs > 0 && !('time' in assigner && assigner.time === 'event')) {
     throw new SluiceError('INVALID_OPTION', 'allowedLateness is for windows of event time: nothing is late in others', {

@@ -75,6 +75,7 @@ export class OperatorChain {
 
   open(): void {
     for (const link of this.#links.toReversed()) link.operator.open?.()
+    for (const link of this.#links) link.announce()
   }
 
   onBatchEnd(): void {
@@ -356,6 +357,18 @@ class ChainLink implements OperatorContext {
   }
 
   // Its life in the chain
+
+  /**
+   * Says the restored watermark again: a reader whose parallelism has changed does not know it, and would wait for the next one. Who makes or
+   * delays watermarks says by itself what it has given out.
+   */
+  announce(): void {
+    if (this.operator.makesWatermarks || this.operator.delaysWatermarks) return
+    const { watermark } = this
+    if (watermark === WATERMARK_NONE) return
+    this.#emittedWatermark = watermark
+    for (const { exchange } of this.#exchanges) for (const channel of exchange.channels) channel.addWatermark(watermark)
+  }
 
   receiveWatermark(watermark: number): void {
     if (watermark <= this.#pendingWatermark) return

@@ -41,6 +41,8 @@ export class KeyedBackend implements KeyedContext {
   readonly #timers = new Map<string, TimerQueue>()
   /** Names of timers that are not part of snapshots. */
   readonly #derived = new Set<string>()
+  /** A walk over the keys is under way. */
+  #visiting = false
   /** By key group; absent as long as no group is ahead. */
   #floors: Float64Array | undefined
 
@@ -123,12 +125,17 @@ export class KeyedBackend implements KeyedContext {
   forEachKey(table: string, visit: (key: unknown) => void): void {
     const found = this.#tables.get(table)
     if (found === undefined) return
+    const before = { ...this.#current }
+    const nested = this.#visiting
+    this.#visiting = true
     for (const { key, canonical, group } of found.keys(this.#firstGroup, this.#lastGroup)) {
       this.#resume(key, canonical, group)
       if (found.has()) visit(key)
     }
-    // A handle that outlives its visit speaks of no key.
-    this.#resume(undefined, undefined, -1)
+    this.#visiting = nested
+    // A visit inside a visit gives the outer one its key back. A handle that outlives the outermost speaks of no key.
+    if (nested) this.#resume(before.key, before.canonical, before.group)
+    else this.#resume(undefined, undefined, -1)
   }
 
   timers(name = '', derived = false): KeyedTimers {

@@ -37,6 +37,7 @@ export class TimerQueue implements SnapshottedState {
 
   set(time: number): void {
     const { key, canonical, group } = this.#current
+    if (group < 0) throw noKey()
     if (this.#insert(time, { key, canonical, group })) this.#loops.onSet(time)
   }
 
@@ -240,3 +241,9 @@ class LoopGuard {
 
 const LOOP_TIMERS = 1_000_000
 const LOOP_TIMERS_PER_PENDING = 100
+
+function noKey(): SluiceError {
+  return new SluiceError('STATE_WITHOUT_KEY', 'a timer was set while no record or timer of a key was being handled', {
+    hint: 'timers belong to a key: set them in onRecord and onTimer, not in open or close',
+  })
+}

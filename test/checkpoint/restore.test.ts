@@ -22,6 +22,9 @@ function planOf(subtasks: number): ExecutionPlan {
   return planExecution(graph, { module: 'file:///job.ts', parallelism: subtasks, maxParallelism: MAX_PARALLELISM, workers: 1 })
 }
 
+/** One split for each subtask of any plan. */
+const UNREAD = Array.from({ length: 9 }, (_, index) => ({ index, split: new Uint8Array([index]), done: false }))
+
 /** A manifest of the plan's subtasks, each operator with what `fill` says. */
 function manifestOf(
   plan: ExecutionPlan,
@@ -38,7 +41,14 @@ function manifestOf(
         subtask,
         parallelism: task.parallelism,
         channelWatermarks: Object.fromEntries(channels.map(({ id }) => [id, channelWatermark(id, subtask)])),
-        operators: task.operators.map(({ id }) => ({ operator: id, watermark: 0, records: 0, chunks: [], ...fill(id, subtask) })),
+        operators: task.operators.map(({ id, type }) => ({
+          operator: id,
+          watermark: 0,
+          records: 0,
+          chunks: [],
+          ...(type === 'source' ? { splits: UNREAD } : {}),
+          ...fill(id, subtask),
+        })),
       }
     }),
   )

@@ -414,7 +414,7 @@ describe('a window of processing time at a full output', () => {
   test('asks for the clock until all of it is out', () => {
     const windows = harness(tumblingWindow(10, { time: 'processing' }), 0, SUM, { oneSlot: true })
     for (const key of ['a', 'b', 'c']) windows.record(key, 1)
-    expect(shown(windows.clock(9))).toEqual(['a 0: 1 @9', 'b 0: 1 @9', 'c 0: 1 @9'])
+    expect(shown(windows.clock(10))).toEqual(['a 0: 1 @9', 'b 0: 1 @9', 'c 0: 1 @9'])
     expect(windows.isEmpty).toBe(true)
   })
 })
@@ -469,14 +469,14 @@ describe('the functions of a window', () => {
 })
 
 describe('windows of processing time', () => {
-  test('fire when the clock reaches their last millisecond', () => {
+  test('fire when the clock reaches their end, when their last millisecond is over', () => {
     const windows = harness(tumblingWindow(10, { time: 'processing' }))
     windows.nowMs = 12
     windows.record('a', 1)
-    expect(windows.nextProcessingTime).toBe(19)
-    expect(windows.clock(18)).toEqual([])
+    expect(windows.nextProcessingTime).toBe(20)
+    expect(windows.clock(19)).toEqual([])
     windows.record('a', 2)
-    expect(shown(windows.clock(19))).toEqual(['a 10: 3 @19'])
+    expect(shown(windows.clock(20))).toEqual(['a 10: 3 @19'])
     expect(windows.isEmpty).toBe(true)
   })
 
@@ -491,12 +491,13 @@ describe('windows of processing time', () => {
     expect(shown(windows.clock(30))).toEqual(['a 10: 3 @19'])
   })
 
-  test('take what comes in their last millisecond after they have fired, and fire again', () => {
+  test('take what comes in their last millisecond, and give one result', () => {
     const windows = harness(tumblingWindow(10, { time: 'processing' }))
     windows.record('a', 1)
-    expect(shown(windows.clock(9))).toEqual(['a 0: 1 @9'])
+    expect(windows.clock(9)).toEqual([])
     windows.record('a', 2)
-    expect(shown(windows.fireDue())).toEqual(['a 0: 2 @9'])
+    expect(windows.fireDue()).toEqual([])
+    expect(shown(windows.clock(10))).toEqual(['a 0: 3 @9'])
     expect(windows.isEmpty).toBe(true)
   })
 
@@ -504,9 +505,10 @@ describe('windows of processing time', () => {
     const windows = harness(slidingWindow(10, 5, { time: 'processing', offset: -1 }))
     windows.nowMs = 7
     windows.record('a', 1)
-    expect(shown(windows.clock(8))).toEqual(['a -1: 1 @8'])
+    windows.clock(8)
     windows.record('a', 2)
-    expect(shown(windows.clock(100))).toEqual(['a -1: 2 @8', 'a 4: 3 @13'])
+    expect(shown(windows.clock(9))).toEqual(['a -1: 3 @8'])
+    expect(shown(windows.clock(100))).toEqual(['a 4: 3 @13'])
     expect(windows.isEmpty).toBe(true)
   })
 
@@ -514,11 +516,11 @@ describe('windows of processing time', () => {
     const windows = harness(slidingWindow(10, 5, { time: 'processing' }))
     windows.nowMs = 7
     windows.record('a', 1)
-    expect(shown(windows.clock(9))).toEqual(['a 0: 1 @9'])
+    expect(shown(windows.clock(10))).toEqual(['a 0: 1 @9'])
     windows.nowMs = 50
     windows.restart()
     expect(windows.taken()).toEqual([])
-    expect(windows.nextProcessingTime).toBe(14)
+    expect(windows.nextProcessingTime).toBe(15)
     expect(shown(windows.fireDue())).toEqual(['a 5: 1 @14'])
     expect(windows.isEmpty).toBe(true)
   })
@@ -531,7 +533,7 @@ describe('windows of processing time', () => {
     former[1]!.record(high, 2)
     former[0]!.watermark(1000)
     const merged = WindowHarness.merged(former, create)
-    expect(shown(merged.clock(9)).sort()).toEqual([`${low} 0: 1 @9`, `${high} 0: 2 @9`].sort())
+    expect(shown(merged.clock(10)).sort()).toEqual([`${low} 0: 1 @9`, `${high} 0: 2 @9`].sort())
   })
 
   test('fire at the end of the input without waiting for the clock', () => {

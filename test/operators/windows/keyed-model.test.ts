@@ -157,7 +157,10 @@ class Models {
   }
 
   shown(key: Key, fired: readonly FiredWindow<number>[]): Emitted<Shown>[] {
-    return fired.map(({ start, end, values }) => ({ value: { key, start, end, values: [...values] }, timestamp: end - 1 }))
+    return fired.map(({ start, end, values }) => ({
+      value: { key, start, end, values: [...values] },
+      timestamp: end === Number.POSITIVE_INFINITY ? Number.NaN : end - 1,
+    }))
   }
 }
 

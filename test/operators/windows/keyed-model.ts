@@ -131,7 +131,7 @@ export class KeyedModel<V> {
 
   #endByClock(nowMs: number): void {
     if (!this.#byClock) return
-    const due = this.#inOrder().filter(({ end }) => end - 1 <= nowMs)
+    const due = this.#inOrder().filter(({ end }) => end <= nowMs)
     for (const window of due) if (this.#firesAtEnd(window)) this.#fire(window)
     this.#windows = this.#windows.filter((window) => !due.includes(window))
   }

@@ -201,8 +201,8 @@ describe('sessions by the clock', () => {
     windows.record('a', 'x')
     windows.clock(5)
     windows.record('a', 'y')
-    expect(windows.clock(13)).toEqual([])
-    expect(windows.clock(14)).toEqual([{ value: '0..15 x y', timestamp: 14 }])
+    expect(windows.clock(14)).toEqual([])
+    expect(windows.clock(15)).toEqual([{ value: '0..15 x y', timestamp: 14 }])
     expect(windows.isEmpty).toBe(true)
   })
 

@@ -51,7 +51,7 @@ describe('a count window', () => {
 
   test('needs no timestamps; its results have no time of their own', () => {
     const windows = keyedWindows(countWindow(1))
-    expect(windows.record('a', 'x')).toEqual([{ value: '-Infinity..Infinity x', timestamp: Number.POSITIVE_INFINITY }])
+    expect(windows.record('a', 'x')).toEqual([{ value: '-Infinity..Infinity x', timestamp: Number.NaN }])
   })
 })
 
@@ -133,9 +133,8 @@ describe('onCount in windows of time', () => {
     const trigger = onCount(2, { endOfWindow: 'fire' })
     const windows = keyedWindows(tumblingWindow(10, { time: 'processing' }), { trigger })
     expect(feed(windows, [1, 2, 3])).toEqual(['0..10 1 2'])
-    expect(windows.clock(8)).toEqual([])
-    expect(windows.clock(9)).toEqual([{ value: '0..10 1 2 3', timestamp: 9 }])
-    windows.clock(10)
+    expect(windows.clock(9)).toEqual([])
+    expect(windows.clock(10)).toEqual([{ value: '0..10 1 2 3', timestamp: 9 }])
     feed(windows, [4])
     expect(values(windows.end())).toEqual(['10..20 4'])
     expect(windows.isEmpty).toBe(true)

@@ -98,7 +98,7 @@ describe.each([
     left(windows, 'a', Number.NaN)
     windows.clock(5)
     right(windows, '1', Number.NaN)
-    expect(windows.clock(9)).toEqual([{ value: 'a1', timestamp: 9 }])
+    expect(windows.clock(10)).toEqual([{ value: 'a1', timestamp: 9 }])
     expect(windows.isEmpty).toBe(true)
   })
 })

@@ -58,7 +58,7 @@ export class KeyModel {
   }
 
   onClock(nowMs: number): Fired[] {
-    const due = this.#starts().filter((start) => start + this.#windows.sizeMs - 1 <= nowMs)
+    const due = this.#starts().filter((start) => start + this.#windows.sizeMs <= nowMs)
     const fired = due.map((start) => this.#fire({ start, end: start + this.#windows.sizeMs }))
     const kept = this.#records.filter(({ window }) => !due.includes(window.start))
     this.#records.splice(0, this.#records.length, ...kept)
