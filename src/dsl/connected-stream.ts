@@ -9,6 +9,7 @@ import type { KeyedProcessContext } from '../../operators/keyed/process.ts'
 import type { StateDeclarations, StateHandles } from '../../operators/keyed/state.ts'
 import { asksForEventTime, stateSettings } from '../../operators/keyed/state.ts'
 import type { OutputType, ProcessContext, SideOutputs } from '../../operators/process.ts'
+import { checkHandlers } from '../../operators/synchronous.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { Operator, OperatorContext } from '../core/operator.ts'
@@ -154,6 +155,7 @@ export class ConnectedStream<T, U> extends TwoStreams {
   process<Left = never, Right = never, Out = never, Side extends SideOutputs = Record<never, never>>(
     options: ConnectOptions<T, U, Left, Right, Out, Side>,
   ): Stream<Left | Right | Out> & SideStreams<Side> {
+    checkHandlers('process', options, ['onLeft', 'onRight'])
     return this.add({ kind: 'connect', create: connectOperator(options), settings: null }, options.side)
   }
 }
@@ -171,6 +173,7 @@ export class KeyedConnectedStream<K, T, U> extends TwoStreams {
   >(
     options: KeyedConnectOptions<K, T, U, Left, Right, Fired, Out, Side, S>,
   ): Stream<Left | Right | Fired | Out> & SideStreams<Side> {
+    checkHandlers('process', options, ['onLeft', 'onRight'])
     const draft = { kind: 'connect', create: keyedConnectOperator(options), settings: described(options.state) }
     return this.add({ ...draft, needsTimestamps: asksForEventTime(options.state ?? {}) }, options.side)
   }
@@ -186,6 +189,7 @@ export class BroadcastConnectedStream<T, U> extends TwoStreams {
     Side extends SideOutputs = Record<never, never>,
     B extends BroadcastDeclarations = Record<never, never>,
   >(options: BroadcastConnectOptions<T, U, Left, Right, Out, Side, B>): Stream<Left | Right | Out> & SideStreams<Side> {
+    checkHandlers('process', options, ['onLeft', 'onRight'])
     const create = broadcastConnectOperator(options)
     return this.add({ kind: 'connect-broadcast', create, settings: described({}, options.broadcast) }, options.side)
   }
@@ -205,6 +209,7 @@ export class KeyedBroadcastConnectedStream<K, T, U> extends TwoStreams {
   >(
     options: KeyedBroadcastConnectOptions<K, T, U, Left, Right, Fired, Out, Side, S, B>,
   ): Stream<Left | Right | Fired | Out> & SideStreams<Side> {
+    checkHandlers('process', options, ['onLeft', 'onRight'])
     const create = keyedBroadcastConnectOperator(options)
     const draft = { kind: 'connect-broadcast', create, settings: described(options.state, options.broadcast) }
     return this.add({ ...draft, needsTimestamps: asksForEventTime(options.state ?? {}) }, options.side)

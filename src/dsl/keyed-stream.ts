@@ -12,6 +12,7 @@ import { keyedProcessOperator } from '../../operators/keyed/process.ts'
 import { reduceOperator } from '../../operators/keyed/reduce.ts'
 import { asksForEventTime, stateSettings } from '../../operators/keyed/state.ts'
 import type { OutputType, SideOutputs } from '../../operators/process.ts'
+import { checkHandlers } from '../../operators/synchronous.ts'
 import type { SessionWindow, WindowAssigner } from '../../operators/windows/assigners.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { Key } from '../core/keyed-state.ts'
@@ -92,6 +93,7 @@ export class KeyedStream<K, T> {
     Side extends SideOutputs = Record<never, never>,
     S extends StateDeclarations = Record<never, never>,
   >(options: KeyedProcessOptions<K, T, Returned, Fired, Out, Side, S>): Stream<Returned | Fired | Out> & SideStreams<Side> {
+    checkHandlers('process', options, ['onRecord'])
     const draft = this.#draft('process', keyedProcessOperator(options), stateDraft(options.state ?? {}))
     return withSides(this.#builder, this.#builder.add(draft, [this.#input]), options.side)
   }

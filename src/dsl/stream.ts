@@ -11,6 +11,7 @@ import { processOperator } from '../../operators/process.ts'
 import type { RecordContext } from '../../operators/record-context.ts'
 import type { Predicate } from '../../operators/split.ts'
 import { branchNames, splitOperator } from '../../operators/split.ts'
+import { checkHandlers } from '../../operators/synchronous.ts'
 import type { TimestampOptions } from '../../operators/timestamps.ts'
 import { timestampSettings, timestampsOperator } from '../../operators/timestamps.ts'
 import { SluiceError } from '../core/errors.ts'
@@ -146,6 +147,7 @@ export class Stream<T> {
     Side extends SideOutputs = Record<never, never>,
     S extends OperatorStateDeclarations = Record<never, never>,
   >(options: ProcessOptions<T, Returned, Out, Side, S>): Stream<Returned | Out> & SideStreams<Side> {
+    checkHandlers('process', options, ['onRecord'])
     const builder = this.#builder
     const states = operatorStateSettings(options.state ?? {})
     const draft: NodeDraft = {

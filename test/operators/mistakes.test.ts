@@ -1,0 +1,113 @@
+import type { Stream } from 'sluice'
+import { items, job, mapState, onWatermark, tumblingWindow, valueState } from 'sluice'
+import { end, record, runOperator, second, testDriver } from 'sluice/testing'
+import { describe, expect, test } from 'vitest'
+
+/*
+ * What the compiler refuses and `node job.ts`, which does not ask it, must refuse as well.
+ */
+
+const number = (): Stream<number> => job('mistakes').from(items([1]))
+const unchecked = <T>(value: unknown): T => value as T
+
+describe('an async function where a plain one is expected is refused, and pointed to asyncMap:', () => {
+  const rejecting = async (): Promise<never> => {
+    throw new Error('nobody waits for this')
+  }
+  test.each<[string, (input: Stream<number>) => Stream<unknown>]>([
+    ['map', (input) => input.map(rejecting)],
+    ['filter', (input) => input.filter(unchecked(rejecting))],
+    ['flatMap', (input) => input.flatMap(unchecked(rejecting))],
+    ['process', (input) => input.process({ onRecord: unchecked<() => void>(rejecting) })],
+    ['keyed process', (input) => input.keyBy((n) => n).process({ onRecord: unchecked<() => void>(rejecting) })],
+    ['split', (input) => input.split(unchecked<{ a: (n: number) => boolean }>({ a: rejecting })).a],
+  ])('%s', async (_, build) => {
+    await expect(runOperator(build, [record(1), end()])).rejects.toMatchObject({
+      code: 'OPERATOR_FAILED',
+      hint: expect.stringContaining('asyncMap'),
+    })
+  })
+
+  test('an async generator', async () => {
+    const handlers = unchecked<{ onRecord: () => Iterable<number> }>({
+      async *onRecord() {
+        yield 1
+      },
+    })
+    await expect(runOperator((input: Stream<number>) => input.process(handlers), [record(1)])).rejects.toMatchObject({
+      code: 'OPERATOR_FAILED',
+      message: expect.stringContaining('async iterator'),
+    })
+  })
+})
+
+describe('is refused when the job is built:', () => {
+  const keyed = () => number().keyBy((n) => n)
+  test.each<[string, () => unknown, string]>([
+    ['a window function without brackets', () => keyed().window(unchecked(tumblingWindow)), "tumblingWindow('1h')"],
+    ['a length in place of windows', () => keyed().window(unchecked('1h')), "tumblingWindow('1h')"],
+    ['a trigger without brackets', () => keyed().window(tumblingWindow(1), { trigger: unchecked(onWatermark) }), 'onWatermark()'],
+    ['a trigger by name', () => keyed().window(tumblingWindow(1), { trigger: unchecked('watermark') }), 'onWatermark()'],
+    ['windows longer than all dates', () => tumblingWindow(1e17), 'globalWindow()'],
+    ['process without onRecord', () => number().process(unchecked({})), 'onRecord'],
+    ['keyed process without onRecord', () => keyed().process(unchecked({ onrecord: () => [] })), 'onRecord'],
+    [
+      'connect with one handler',
+      () =>
+        keyed()
+          .connect(keyed())
+          .process(unchecked({ onLeft: () => [] })),
+      'onRight',
+    ],
+  ])('%s', (name, build, hint) => {
+    // Both sides of a connect must be of one job.
+    if (name.startsWith('connect')) {
+      const one = job('one').from(items([1]))
+      expect(() =>
+        one
+          .keyBy((n) => n)
+          .connect(one.keyBy((n) => n))
+          .process(unchecked({ onLeft: () => [] })),
+      ).toThrow(expect.objectContaining({ code: 'INVALID_OPTION', hint: expect.stringContaining(hint) }))
+    } else expect(build).toThrow(expect.objectContaining({ code: 'INVALID_OPTION', hint: expect.stringContaining(hint) }))
+  })
+})
+
+describe('state and timers without a key', () => {
+  test('a timer in open is refused: no restore would know of it', () => {
+    const early = job('early')
+    early
+      .from(items([1]))
+      .keyBy((n) => n)
+      .process({
+        open: (ctx) => unchecked<{ timers: { eventTime(time: number): void } }>(ctx).timers.eventTime(5),
+        onRecord: () => [],
+      })
+    expect(() => testDriver(early)).toThrow(expect.objectContaining({ code: 'STATE_WITHOUT_KEY' }))
+  })
+
+  test('a walk over keys inside a walk over keys gives the outer one its key back', async () => {
+    const build = (left: Stream<string>, right: Stream<string>) =>
+      left
+        .keyBy((key) => key)
+        .connect(right.broadcast())
+        .process({
+          state: { v: valueState<string>(), w: valueState<string>() },
+          broadcast: { rules: mapState<string, string>() },
+          onLeft(key, ctx) {
+            ctx.state.v.set(`v${key}`)
+            ctx.state.w.set(`w${key}`)
+          },
+          *onRight(_, ctx) {
+            const seen: unknown[] = []
+            ctx.forEachKey('v', (key, v) => {
+              ctx.forEachKey('w', (inner, w) => seen.push([key, inner, w.get()]))
+              seen.push([key, v.get()])
+            })
+            yield seen.length
+          },
+        })
+    const { outcomes } = await runOperator(build, [record('a'), record('b'), second('go'), end()])
+    expect(outcomes.filter((outcome) => 'value' in outcome)).toEqual([{ output: 'main', value: 6, timestamp: undefined }])
+  })
+})
