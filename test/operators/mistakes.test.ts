@@ -49,14 +49,14 @@ describe('is refused when the job is built:', () => {
     ['a trigger without brackets', () => keyed().window(tumblingWindow(1), { trigger: unchecked(onWatermark) }), 'onWatermark()'],
     ['a trigger by name', () => keyed().window(tumblingWindow(1), { trigger: unchecked('watermark') }), 'onWatermark()'],
     ['windows longer than all dates', () => tumblingWindow(1e17), 'globalWindow()'],
-    ['process without onRecord', () => number().process(unchecked({})), 'onRecord'],
-    ['keyed process without onRecord', () => keyed().process(unchecked({ onrecord: () => [] })), 'onRecord'],
+    ['process without onRecord', () => number().process(unchecked<never>({})), 'onRecord'],
+    ['keyed process without onRecord', () => keyed().process(unchecked<never>({ onrecord: () => [] })), 'onRecord'],
     [
       'connect with one handler',
       () =>
         keyed()
           .connect(keyed())
-          .process(unchecked({ onLeft: () => [] })),
+          .process(unchecked<never>({ onLeft: () => [] })),
       'onRight',
     ],
   ])('%s', (name, build, hint) => {
@@ -67,7 +67,7 @@ describe('is refused when the job is built:', () => {
         one
           .keyBy((n) => n)
           .connect(one.keyBy((n) => n))
-          .process(unchecked({ onLeft: () => [] })),
+          .process(unchecked<never>({ onLeft: () => [] })),
       ).toThrow(expect.objectContaining({ code: 'INVALID_OPTION', hint: expect.stringContaining(hint) }))
     } else expect(build).toThrow(expect.objectContaining({ code: 'INVALID_OPTION', hint: expect.stringContaining(hint) }))
   })
