@@ -1,3 +1,4 @@
+import { copyValue } from '../../src/core/copy-value.ts'
 import { SluiceError } from '../../src/core/errors.ts'
 import type { KeyedContext, KeyedTimers } from '../../src/core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
@@ -163,7 +164,8 @@ class KeyedRecord extends CurrentRecord {
   }
 
   get key(): unknown {
-    return this.#keyed.key
+    // A date or an array that a handler changed would no longer be the key that it stands for.
+    return copyValue(this.#keyed.key)
   }
 
   override get watermark(): number {

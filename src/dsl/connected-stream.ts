@@ -145,7 +145,7 @@ abstract class TwoStreams {
   }
 
   protected add<R, Side extends SideOutputs>(draft: TwoSidedDraft, side: Side | undefined): Stream<R> & SideStreams<Side> {
-    return withSides(this.#left.builder, addTwoSided(this.#left, this.#right, draft), side)
+    return withSides(this.#left.builder, addTwoSided(this.#left, this.#right, { ...draft, sides: Object.keys(side ?? {}) }), side)
   }
 }
 
@@ -243,6 +243,7 @@ interface TwoSidedDraft {
   readonly create: (context: OperatorContext) => Operator
   readonly settings: Json
   readonly needsTimestamps?: boolean
+  readonly sides?: readonly string[]
 }
 
 function addTwoSided(left: ConnectedInput, right: ConnectedInput, { create, ...draft }: TwoSidedDraft): OutputReference {

@@ -25,6 +25,7 @@ export interface NodeDraft {
   readonly kind: string
   readonly body: NodeBody
   readonly settings?: Json
+  readonly sides?: readonly string[]
   readonly assignsTimestamps?: boolean
   readonly dropsTimestamps?: boolean
   readonly needsTimestamps?: boolean

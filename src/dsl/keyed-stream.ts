@@ -95,7 +95,8 @@ export class KeyedStream<K, T> {
   >(options: KeyedProcessOptions<K, T, Returned, Fired, Out, Side, S>): Stream<Returned | Fired | Out> & SideStreams<Side> {
     checkHandlers('process', options, ['onRecord'])
     const draft = this.#draft('process', keyedProcessOperator(options), stateDraft(options.state ?? {}))
-    return withSides(this.#builder, this.#builder.add(draft, [this.#input]), options.side)
+    const sides = Object.keys(options.side ?? {})
+    return withSides(this.#builder, this.#builder.add({ ...draft, sides }, [this.#input]), options.side)
   }
 
   /**

@@ -153,6 +153,7 @@ export class Stream<T> {
     const draft: NodeDraft = {
       kind: 'process',
       body: { type: 'operator', create: processOperator(options) },
+      sides: Object.keys(options.side ?? {}),
       ...(states.length === 0 ? {} : { settings: { states } }),
     }
     const reference = builder.add(draft, [{ outputs: this.#outputs }])

@@ -41,6 +41,8 @@ export interface GraphNode {
   readonly inputs: readonly GraphInput[]
   readonly body: NodeBody
   readonly settings: Json
+  /** Names of the side outputs that its functions may send to; absent where the operator knows its own. */
+  readonly sides?: readonly string[]
   /** Gives its output timestamps and watermarks. */
   readonly assignsTimestamps?: boolean
   /** Its results belong to no instant, such as those of a window that never ends. */

@@ -1,5 +1,4 @@
-import type { SluiceError } from '../core/errors.ts'
-import { locateError } from '../core/errors.ts'
+import { locateError, SluiceError } from '../core/errors.ts'
 import { groupsOfSubtask } from '../core/key-groups.ts'
 import type { Operator, OperatorContext, Receiver, RecordCell, SourceSplits, WatermarkGroup } from '../core/operator.ts'
 import type { SinkWriter } from '../core/sink.ts'
@@ -309,8 +308,17 @@ class ChainLink implements OperatorContext {
 
   side(tag: string): Receiver {
     let receiver = this.#sides.get(tag)
-    if (receiver === undefined) this.#sides.set(tag, (receiver = this.#receiverOf(tag)))
+    if (receiver === undefined) this.#sides.set(tag, (receiver = this.#receiverOf(this.#declared(tag))))
     return receiver
+  }
+
+  /** A name that nobody declared would swallow its records. */
+  #declared(tag: string): string {
+    const { sides } = this.#environment.nodes[this.plan.node]!
+    if (sides === undefined || sides.some((name) => tag === `side:${name}`)) return tag
+    throw new SluiceError('INVALID_OPTION', `there is no side output ${JSON.stringify(tag.replace('side:', ''))}`, {
+      hint: sides.length === 0 ? 'declare it: side: { name: output<Type>() }' : `declared are: ${sides.join(', ')}`,
+    })
   }
 
   emitWatermark(watermark: number): void {

@@ -1,5 +1,5 @@
 import type { Stream } from 'sluice'
-import { items, job, mapState, onWatermark, tumblingWindow, valueState } from 'sluice'
+import { items, job, mapState, onWatermark, output, tumblingWindow, valueState } from 'sluice'
 import { end, record, runOperator, second, testDriver } from 'sluice/testing'
 import { describe, expect, test } from 'vitest'
 
@@ -110,4 +110,45 @@ describe('state and timers without a key', () => {
     const { outcomes } = await runOperator(build, [record('a'), record('b'), second('go'), end()])
     expect(outcomes.filter((outcome) => 'value' in outcome)).toEqual([{ output: 'main', value: 6, timestamp: undefined }])
   })
+})
+
+describe('a side output that nobody declared', () => {
+  const stray = unchecked<(value: unknown, ctx: { emitTo(side: string, value: unknown): void }) => void>(
+    (value: unknown, ctx: { emitTo(side: string, value: unknown): void }) => ctx.emitTo('typo', value),
+  )
+  test.each<[string, (input: Stream<number>) => Stream<unknown>]>([
+    ['process', (input) => input.process({ side: { odd: output<number>() }, onRecord: unchecked<() => void>(stray) })],
+    [
+      'keyed process',
+      (input) => input.keyBy((n) => n).process({ side: { odd: output<number>() }, onRecord: unchecked<() => void>(stray) }),
+    ],
+    [
+      'connect',
+      (input) =>
+        input
+          .connect(input)
+          .process({ side: { odd: output<number>() }, onLeft: unchecked<() => void>(stray), onRight: () => [] }),
+    ],
+  ])('of %s does not swallow its records', async (_, build) => {
+    await expect(runOperator(build, [record(1)])).rejects.toMatchObject({ code: 'INVALID_OPTION', hint: 'declared are: odd' })
+  })
+})
+
+test('a date that is a key cannot be changed by who asks for it', async () => {
+  const { outcomes } = await runOperator(
+    (input: Stream<number>) =>
+      input
+        .keyBy((n) => new Date(n))
+        .process({
+          state: { count: valueState<number>() },
+          *onRecord(_, ctx) {
+            ctx.state.count.set((ctx.state.count.get() ?? 0) + 1)
+            ctx.key.setTime(0)
+            yield ctx.state.count.get()
+          },
+        }),
+    [record(5), record(5), record(5)],
+    { restoreAfter: 'all' },
+  )
+  expect(outcomes.flatMap((outcome) => ('value' in outcome ? [outcome.value] : []))).toEqual([1, 2, 3])
 })
