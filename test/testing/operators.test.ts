@@ -359,6 +359,46 @@ const CASES: readonly Case[] = [
     emptyAtEnd: true,
   },
   {
+    name: 'windowJoin',
+    build: (first, other) => {
+      const joined = parity(first).windowJoin(parity(other), tumblingWindow(5), (a, b) => `${a}-${b}`, { allowedLateness: 10 })
+      return { main: joined, late: joined.late }
+    },
+    items: [...numbers(3, 8, 1), ...seconds(1, 7, 12), watermark(9), ...numbers(11, 2), ...seconds(15, 4), watermark(20), end()],
+    emptyAtEnd: true,
+  },
+  {
+    name: 'windowJoin of sliding windows',
+    build: (first, other) => {
+      const joined = parity(first).windowJoin(parity(other), slidingWindow(10, 5), (a, b) => `${a}-${b}`)
+      return { main: joined, late: joined.late }
+    },
+    items: [...numbers(3, 8, 1), ...seconds(1, 7, 12), watermark(9), ...numbers(11, 2), ...seconds(15, 4), watermark(20), end()],
+    emptyAtEnd: true,
+    // No order is promised between the keys of a window.
+    ordered: false,
+  },
+  {
+    name: 'windowJoin of sessions',
+    build: (first, other) => {
+      const joined = parity(first).windowJoin(parity(other), sessionWindow(4), (a, b) => `${a}-${b}`)
+      return { main: joined, late: joined.late }
+    },
+    items: [...numbers(3, 8, 1), ...seconds(1, 7, 12), watermark(9), ...numbers(11, 2), ...seconds(15, 4), watermark(20), end()],
+    emptyAtEnd: true,
+  },
+  {
+    name: 'windowJoin with a trigger',
+    build: (first, other) => {
+      const joined = parity(first).windowJoin(parity(other), tumblingWindow(5), (a, b) => `${a}-${b}`, {
+        trigger: onCount(2, { endOfWindow: 'fire' }),
+      })
+      return { main: joined, late: joined.late }
+    },
+    items: [...numbers(3, 8, 1), ...seconds(1, 7, 12), watermark(9), ...numbers(11, 2), ...seconds(15, 4), watermark(20), end()],
+    emptyAtEnd: true,
+  },
+  {
     name: 'connect',
     build: (first, other) =>
       first.connect(other).process({
