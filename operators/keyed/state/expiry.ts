@@ -6,7 +6,9 @@ import type { StateTime } from './state-time.ts'
  *
  * - A value that bears the stamp `t` is over once time has reached `t + ttl`.
  * - Each key that holds anything has exactly one timer, at or before the first instant at which something of it is over. When it fires, what
- *   is over is removed and the timer is set anew; so writing again and again moves no timer.
+ *   is over is removed and the timer is set anew; so writing again and again moves no timer. A list or map of many entries is looked through
+ *   at most every sixteenth of its entries' life, or each entry would cost a walk over all others: what is over may stay that much longer in
+ *   memory, but is not returned.
  * - The timers follow from the stamps and are in no snapshot: a restore sets them anew, whatever the length of life is by then.
  * - What was written before there was any event time (`-Infinity`) is over at the end of the input, and counts as written at the first
  *   watermark.
@@ -53,6 +55,13 @@ export class Expiry {
     return time
   }
 
+  /** The same after a look through `entries` entries, the first of which to be over bears this stamp. */
+  armAfterSweep(stamp: number, entries: number): number {
+    const { now } = this
+    if (entries <= FEW_ENTRIES || !Number.isFinite(now)) return this.arm(stamp)
+    return this.arm(Math.max(stamp, now - this.#ttlMs + Math.ceil(this.#ttlMs / 16)))
+  }
+
   disarm(time: number): void {
     if (this.kind === 'event') this.#timers.deleteEventTime(time)
     else this.#timers.deleteProcessingTime(time)
@@ -74,6 +83,9 @@ export class Expiry {
     else this.#timers.fireProcessingTime(time, this.sweep, always)
   }
 }
+
+/** So few that looking through them costs next to nothing. */
+const FEW_ENTRIES = 64
 
 /** Removing emits nothing, so it need not wait for room. */
 function always(): boolean {

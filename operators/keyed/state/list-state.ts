@@ -149,7 +149,7 @@ class ExpiringList<V> implements ListState<V> {
     list.values = list.values.filter((_, index) => live[index])
     list.stamps = list.stamps.filter((_, index) => live[index]).map((stamp) => this.#expiry.settled(stamp))
     if (list.values.length === 0) this.#table.delete()
-    else list.timer = this.#expiry.arm(earliest(list.stamps))
+    else list.timer = this.#expiry.armAfterSweep(earliest(list.stamps), list.values.length)
   }
 }
 

@@ -160,7 +160,7 @@ class TableMap<K, V> implements MapState<K, V> {
       }
     }
     if (entries.byKey.size === 0) this.#table.delete()
-    else entries.timer = expiry.arm(earliest)
+    else entries.timer = expiry.armAfterSweep(earliest, entries.byKey.size)
   }
 
   #canonical(key: K): unknown {
