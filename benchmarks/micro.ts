@@ -160,7 +160,7 @@ function ring(name: string, batch: RecordBatch): Piece {
 
 /** Look up, add one, write back, as `count` does; with the key made current before, as the task does. Keys come scattered. */
 function table(keys: number): Piece {
-  const backend = new KeyedBackend({ first: 0, last: MAX_PARALLELISM - 1 }, MAX_PARALLELISM)
+  const backend = new KeyedBackend({ groups: { first: 0, last: MAX_PARALLELISM - 1 }, maxParallelism: MAX_PARALLELISM })
   const counts = backend.table<number>('count')
   const names = Array.from({ length: keys }, (_, i) => keyOf(i))
   const update = (name: string): void => {
@@ -190,7 +190,7 @@ function hash(): Piece {
 
 /** A record into a tumbling window of one key among 1000: the path of a record that fires nothing. */
 function window(): Piece {
-  const keyed = new KeyedBackend({ first: 0, last: MAX_PARALLELISM - 1 }, MAX_PARALLELISM)
+  const keyed = new KeyedBackend({ groups: { first: 0, last: MAX_PARALLELISM - 1 }, maxParallelism: MAX_PARALLELISM })
   const cell = { timestamp: START_MS, split: -1 }
   const assigner = tumblingWindow('1m')
   const operator = windowOperator(assigner, onWatermark(), 0, SUM)(windowContext(keyed, cell))

@@ -57,8 +57,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   protocol: ['core', 'graph', 'state'],
   checkpoint: ['core', 'graph', 'protocol', 'state'],
   runtime: ['core', 'graph', 'protocol', 'state', 'checkpoint'],
-  control: ['core', 'graph', 'protocol', 'checkpoint'],
+  control: ['core', 'graph', 'protocol', 'checkpoint', 'state'],
   testing: ['core', 'graph', 'state', 'protocol', 'checkpoint', 'runtime', 'control', 'dsl', 'operators'],
+  cli: ['core', 'graph', 'control', 'checkpoint'],
   dsl: ['core', 'graph', 'control', 'operators'],
   index: ['core', 'control', 'dsl', 'operators'],
 }
@@ -163,7 +164,7 @@ describe('imports', () => {
 
 describe('packages', () => {
   test.each([
-    ['lmdb', ['src/checkpoint/checkpoint-store.ts']],
+    ['lmdb', ['src/checkpoint/environment.ts']],
     ['msgpackr', ['src/core/value-codec.ts']],
     ['piscina', ['src/control/workers.ts']],
   ])('%s is known to one file', (name, files) => {

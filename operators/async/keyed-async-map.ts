@@ -87,7 +87,7 @@ class KeyedAsyncMap extends AsyncOperator {
     this.#keyed.forEachKey(TABLE, () => this.#table.delete())
     for (const call of this.queue) {
       this.#keyed.setKey(call.key)
-      const calls = this.#table.get()
+      const calls = this.#table.edit()
       if (calls === undefined) this.#table.set([call.stored])
       else calls.push(call.stored)
     }

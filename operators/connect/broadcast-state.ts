@@ -112,6 +112,11 @@ class OperatorTable implements KeyedTable<unknown> {
     return this.#value[0]
   }
 
+  /** Snapshots hold it in full, so it need not be known whether it changes. */
+  edit(): unknown {
+    return this.#value[0]
+  }
+
   has(): boolean {
     return this.#value.length > 0
   }

@@ -31,11 +31,12 @@ export function aggregateOperator<T, A, R>(aggregate: Aggregate<T, A, R>): (cont
       onRecord(value) {
         let shown: unknown
         try {
-          const before = accumulators.get()
+          // `add` may change it.
+          const before = accumulators.edit()
           // What `create` returns may be one object for all keys.
           const after = add(before === undefined && !accumulators.has() ? copyValue(create()) : (before as A), value)
           accumulators.set(after)
-          shown = copyValue(result === undefined ? after : result(after, keyed.key))
+          shown = copyValue(result === undefined ? after : result(after, copyValue(keyed.key)))
         } catch (error) {
           throw context.failure(error)
         }

@@ -1,3 +1,4 @@
+import { copyValue } from '../../src/core/copy-value.ts'
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
 import { keyedContext } from './keyed-context.ts'
 
@@ -18,7 +19,7 @@ export function countOperator(): (context: OperatorContext) => Operator {
       onRecord() {
         const count = (counts.get() ?? 0) + 1
         counts.set(count)
-        output.onRecord({ key: keyed.key, count })
+        output.onRecord({ key: copyValue(keyed.key), count })
       },
     }
   }

@@ -175,7 +175,7 @@ class KeptRecords {
 
   /** A record that is in time is never past its keeping, so it is always stored. */
   add(time: number, value: unknown): void {
-    const timeline = this.#table.get()
+    const timeline = this.#table.edit()
     if (timeline === undefined) {
       this.#table.set({ first: 0, times: [time], values: [value] })
       this.#timers.setEventTime(time + this.#keptMs)
@@ -194,23 +194,29 @@ class KeptRecords {
 
   /** Forgets all records of the current key that may go, not only the one whose timer fires. */
   #drop(watermark: number): void {
-    const timeline = this.#table.get()!
-    const { times, values } = timeline
-    const before = timeline.first
-    while (timeline.first < times.length && times[timeline.first]! + this.#keptMs <= watermark) timeline.first++
-    if (timeline.first === times.length) return this.#table.delete()
-    this.#timers.setEventTime(times[timeline.first]! + this.#keptMs)
-    if (timeline.first * 2 < times.length) {
-      values.fill(undefined, before, timeline.first)
-      return
-    }
-    times.splice(0, timeline.first)
-    values.splice(0, timeline.first)
-    timeline.first = 0
+    const { first, times } = this.#table.get()!
+    let kept = first
+    while (kept < times.length && times[kept]! + this.#keptMs <= watermark) kept++
+    if (kept === times.length) return this.#table.delete()
+    this.#timers.setEventTime(times[kept]! + this.#keptMs)
+    forget(this.#table.edit()!, kept)
   }
 }
 
 const always = (): boolean => true
+
+/** Forgets the records before the place `kept`. */
+function forget(timeline: Timeline, kept: number): void {
+  const { first, times, values } = timeline
+  if (kept * 2 < times.length) {
+    values.fill(undefined, first, kept)
+    timeline.first = kept
+    return
+  }
+  times.splice(0, kept)
+  values.splice(0, kept)
+  timeline.first = 0
+}
 
 /** Behind all records of the same time. */
 function insert({ first, times, values }: Timeline, time: number, value: unknown): void {

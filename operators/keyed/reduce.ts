@@ -17,7 +17,8 @@ export function reduceOperator<T>(fn: (sum: T, value: T) => T): (context: Operat
     const { output } = context
     return {
       onRecord(value) {
-        const before = values.get()
+        // The function may change it.
+        const before = values.edit()
         let sum = value
         if (before !== undefined || values.has()) {
           try {

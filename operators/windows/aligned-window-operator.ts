@@ -131,10 +131,12 @@ export class AlignedWindowOperator implements Operator {
   }
 
   #add(cell: number, value: unknown, second: boolean): void {
-    const before = this.#cells.get(cell)
+    // The function that adds may change it.
+    const before = this.#cells.edit(cell)
     const first = before === undefined && !this.#cells.has(cell)
     try {
-      const accumulator = first ? this.#fn.create() : before
+      // What `create` returns may be one object for all keys and windows.
+      const accumulator = first ? copyValue(this.#fn.create()) : before
       this.#cells.set(cell, second ? this.#fn.addSecond!(accumulator, value) : this.#fn.add(accumulator, value))
     } catch (error) {
       throw this.#context.failure(error)
@@ -243,7 +245,7 @@ export class AlignedWindowOperator implements Operator {
     const shown = livesOn && this.#contents.live ? copyValue(accumulator) : accumulator
     let results: Iterable<unknown>
     try {
-      results = this.#fn.results(shown, key, { start, end: start + this.#layout.sizeMs })
+      results = this.#fn.results(shown, copyValue(key), { start, end: start + this.#layout.sizeMs })
     } catch (error) {
       throw this.#context.failure(error)
     }

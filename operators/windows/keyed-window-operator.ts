@@ -89,9 +89,12 @@ export class KeyedWindowOperator implements Operator {
 
   #take(value: unknown, second: boolean): void {
     this.#watermark = Math.max(this.#context.watermark, this.#keyed.watermarkFloor)
-    const stored = this.#table.get()
+    const time = this.#time()
+    // Late records leave the state as it is, so that it does not count as changed.
+    if (this.#isLate(time)) return this.#late(value)
+    const stored = this.#table.edit()
     const windows = stored ?? []
-    if (!this.#assign(windows, value, second)) return this.#late(value)
+    this.#assign(windows, time, value, second)
     if (windows.length === 0) this.#table.delete()
     else if (stored === undefined) this.#table.set(windows)
   }
@@ -101,26 +104,29 @@ export class KeyedWindowOperator implements Operator {
     this.#context.side(LATE_OUTPUT).onRecord(value)
   }
 
-  /** Adds a record to all its windows that are not gone. False: all are. */
-  #assign(windows: OpenWindow[], value: unknown, second: boolean): boolean {
-    if (this.#layout !== undefined) return this.#assignAligned(this.#layout, windows, value, second)
-    if (this.#session !== undefined) return this.#assignSession(this.#session, windows, value, second)
-    this.#add(windows, this.#windowAt(windows, 0, ALL_TIME.start, ALL_TIME.end), value, second)
-    return true
+  /** Whether all windows of a record are gone. Notes the sessions that it meets. */
+  #isLate(time: number): boolean {
+    if (this.#layout !== undefined) return this.#isGone(this.#layout.newest(time) + this.#layout.sizeMs)
+    if (this.#session === undefined) return false
+    meet(this.#table.get() ?? NO_WINDOWS, time, time + this.#session.gapMs, this.#met)
+    return this.#isGone(this.#met.end)
+  }
+
+  /** Adds a record to all its windows that are not gone. */
+  #assign(windows: OpenWindow[], time: number, value: unknown, second: boolean): void {
+    if (this.#layout !== undefined) this.#addToAligned(this.#layout, windows, time, value, second)
+    else if (this.#session !== undefined) this.#add(windows, this.#merged(windows), value, second)
+    else this.#add(windows, this.#windowAt(windows, 0, ALL_TIME.start, ALL_TIME.end), value, second)
   }
 
   /** The newest window first. */
-  #assignAligned(layout: AlignedLayout, windows: OpenWindow[], value: unknown, second: boolean): boolean {
+  #addToAligned(layout: AlignedLayout, windows: OpenWindow[], time: number, value: unknown, second: boolean): void {
     const { sizeMs, slideMs } = layout
-    const time = this.#time()
-    let start = layout.newest(time)
-    if (this.#isGone(start + sizeMs)) return false
     let place = windows.length
-    for (; start > time - sizeMs && !this.#isGone(start + sizeMs); start -= slideMs) {
+    for (let start = layout.newest(time); start > time - sizeMs && !this.#isGone(start + sizeMs); start -= slideMs) {
       place = placeOf(windows, start, place)
       this.#add(windows, this.#windowAt(windows, place, start, start + sizeMs), value, second)
     }
-    return true
   }
 
   #windowAt(windows: OpenWindow[], place: number, start: number, end: number): OpenWindow {
@@ -131,21 +137,18 @@ export class KeyedWindowOperator implements Operator {
     return window
   }
 
-  #assignSession({ gapMs }: SessionWindow, windows: OpenWindow[], value: unknown, second: boolean): boolean {
-    const time = this.#time()
-    meet(windows, time, time + gapMs, this.#met)
-    if (this.#isGone(this.#met.end)) return false
-    let session: OpenWindow
+  /** The session that the record at hand belongs to. */
+  #merged(windows: OpenWindow[]): OpenWindow {
     try {
-      session = mergeMet(windows, this.#met, this.#windowTimers, this.#fn.merge!)
+      return mergeMet(windows, this.#met, this.#windowTimers, this.#fn.merge!)
     } catch (error) {
       throw this.#context.failure(error)
     }
-    this.#add(windows, session, value, second)
-    return true
   }
 
+  /** By which the record at hand falls into its windows; none where they are of all time. */
   #time(): number {
+    if (!this.#byClock && !this.#byTimestamp) return NO_TIMESTAMP
     const time = this.#byClock ? this.#context.clock.now() : this.#context.cell.timestamp
     checkTimestamp(time, this.#context)
     return time
@@ -158,7 +161,8 @@ export class KeyedWindowOperator implements Operator {
   #add(windows: OpenWindow[], window: OpenWindow, value: unknown, second: boolean): void {
     const fn = this.#fn
     try {
-      const contents = window.filled ? window.contents : fn.create()
+      // What `create` returns may be one object for all keys and windows.
+      const contents = window.filled ? window.contents : copyValue(fn.create())
       window.contents = second ? fn.addSecond!(contents, value) : fn.add(contents, value)
     } catch (error) {
       throw this.#context.failure(error)
@@ -218,9 +222,12 @@ export class KeyedWindowOperator implements Operator {
     })
   }
 
-  /** The open windows of the current key in the order of time; `visit` may take out the one that it is given. */
+  /**
+   * The open windows of the current key in the order of time; `visit` may take out the one that it is given. Its timer fires, which changes at
+   * least one of them.
+   */
   #forEachWindow(visit: (windows: OpenWindow[], window: OpenWindow) => void): void {
-    const windows = this.#table.get()
+    const windows = this.#table.edit()
     if (windows === undefined) return
     for (let place = 0; place < windows.length; ) {
       const window = windows[place]!
@@ -274,3 +281,5 @@ export class KeyedWindowOperator implements Operator {
     cell.timestamp = before
   }
 }
+
+const NO_WINDOWS: readonly OpenWindow[] = []

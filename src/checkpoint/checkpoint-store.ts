@@ -1,38 +1,39 @@
-import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import type { Database, RootDatabase } from 'lmdb'
-import { open } from 'lmdb'
 import { assert } from '../core/assert.ts'
-import { messageOf, SluiceError } from '../core/errors.ts'
-import { decodeValue, encodeValue } from '../core/value-codec.ts'
-import type { SnapshotChunk } from '../state/snapshot-chunk.ts'
-import type { Manifest, StoredChunk } from './manifest.ts'
-import { decodeManifest, encodeManifest, unreadable } from './manifest.ts'
+import { SluiceError } from '../core/errors.ts'
+import { encodeValue } from '../core/value-codec.ts'
+import { rowKeyInPlace, rowValue } from '../state/base-rows.ts'
+import type { DeltaChunk, StateIdentity } from '../state/delta-chunk.ts'
+import { readDelta } from '../state/delta-chunk.ts'
+import type { CheckpointRecord } from './checkpoint-history.ts'
+import { HISTORY_RECORDS } from './checkpoint-history.ts'
+import { diskFull, isRoomLeft } from './disk-space.ts'
+import { environmentPath, guarded, openForWriting } from './environment.ts'
+import type { DroppedState, Manifest, StoredDelta } from './manifest.ts'
+import { encodeManifest } from './manifest.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 import { isAlive, thisProcess } from './process-identity.ts'
-import { checkStoreFile } from './store-file.ts'
+import type { RegisteredState, StateRegistry } from './stored-base.ts'
+import { StoredCheckpoints } from './stored-checkpoints.ts'
 
 /*
- * The only file that touches LMDB. One environment for each job, three tables:
+ * The writing side of the store. What always holds:
  *
- *   meta         'owner', 'run', 'attempt', 'latest', 'committed', 'reserved', 'finished'
- *   checkpoints  id -> manifest
- *   chunks       [checkpoint, sequence] -> bytes
- *
- * What always holds:
  * 1. Only the main thread comes here, and it is never terminated: a thread that dies inside a write takes the environment with it.
  * 2. A checkpoint is complete when the synchronous, synced transaction that writes its manifest and moves `latest` has returned. There is no
  *    other sign. Chunks come before, in transactions of their own, and mean nothing until a manifest names them.
  * 3. A manifest is written only while `attempt` and `run` are the writer's own: a newer start fences off an older one.
- * 4. Whatever fails here is final for the process: a failed write or sync is never tried again.
- * 5. Nothing removes what the newest manifest names.
+ * 4. Nothing removes what a retained manifest names, unless the base holds it.
+ * 5. The base holds everything up to `folded`, and nothing that the oldest retained checkpoint does not hold; between two steps of a fold it may
+ *    hold some of what lies between the two. Folding is redo: doing it again from its beginning comes to the same.
  */
 
 /** Ids that are reserved ahead, so that an id is never used twice and yet not every checkpoint needs a transaction for it. */
 const RESERVED_IDS = 10
 const CHUNK_FLUSH_BYTES = 4 << 20
 const REMOVE_AT_ONCE = 256
+const ROWS_AT_ONCE = 4096
 
 /** How the state of a job was found. */
 export interface Claim {
@@ -44,42 +45,48 @@ export interface Claim {
   readonly lastCheckpoint: number
 }
 
-export class CheckpointStore {
-  readonly directory: string
-  readonly #root: RootDatabase<Buffer, string>
-  readonly #meta: Database<Buffer, string>
-  readonly #checkpoints: Database<Buffer, number>
-  readonly #chunks: Database<Buffer, [number, number]>
+/** Deltas on their way into the base. */
+interface Fold {
+  readonly through: number
+  readonly deltas: readonly StoredDelta[]
+  readonly dropped: readonly DroppedState[]
+  next: number
+}
+
+/** A chunk that is to go into the base. */
+export interface OperatorChunk {
+  readonly operator: string
+  readonly bytes: Uint8Array
+}
+
+/** A row of a chunk on its way into the base. */
+interface DeltaRow {
+  readonly operator: string
+  readonly state: StateIdentity
+  readonly group: number
+  readonly namespace: number
+  readonly key: Uint8Array
+  readonly value: Uint8Array | undefined
+}
+
+export class CheckpointStore extends StoredCheckpoints {
   #claim: Claim | undefined
   #buffered: { readonly key: [number, number]; readonly bytes: Uint8Array }[] = []
   #bufferedBytes = 0
-  #sequence = 0
-  #sequenceOf = -1
+  readonly #sequences = new Map<number, number>()
   #reserved = -1
-
-  private constructor(directory: string, root: RootDatabase<Buffer, string>) {
-    this.directory = directory
-    this.#root = root
-    this.#meta = root.openDB<Buffer, string>({ name: 'meta', encoding: 'binary' })
-    this.#checkpoints = root.openDB<Buffer, number>({ name: 'checkpoints', encoding: 'binary' })
-    this.#chunks = root.openDB<Buffer, [number, number]>({ name: 'chunks', encoding: 'binary' })
-  }
+  #fold: Fold | undefined
+  #registry: StateRegistry | undefined
 
   /** Opens or creates the state of a job. @throws SluiceError `STORE_FAILED` */
   static open(stateDirectory: string, job: string): CheckpointStore {
     const directory = join(stateDirectory, job)
-    return guarded(`cannot open the state in ${directory}`, () => {
-      mkdirSync(directory, { recursive: true, mode: 0o700 })
-      checkStoreFile(join(directory, 'checkpoints.mdb'))
-      const options = {
-        path: join(directory, 'checkpoints.mdb'),
-        noSubdir: true,
-        maxDbs: 8,
-        overlappingSync: false,
-        encoding: 'binary' as const,
-      }
-      return new CheckpointStore(directory, open<Buffer, string>({ ...options, permissionsMode: 0o600 } as typeof options))
-    })
+    return new CheckpointStore(directory, openForWriting(directory))
+  }
+
+  /** Where other threads find the environment. */
+  get path(): string {
+    return environmentPath(this.directory)
   }
 
   /**
@@ -88,7 +95,7 @@ export class CheckpointStore {
    */
   claim(newRun: () => string): Claim {
     return this.#write('cannot claim the state', () => {
-      const owner = this.#get<ProcessIdentity>('owner')
+      const owner = this.get<ProcessIdentity>('owner')
       if (owner !== undefined && isAlive(owner)) throw alreadyRunning(this.directory, owner)
       this.#put('owner', thisProcess())
       return this.#beginAttempt(newRun)
@@ -111,9 +118,10 @@ export class CheckpointStore {
   #beginAttempt(newRun: () => string): Claim {
     this.#buffered = []
     this.#bufferedBytes = 0
-    const run = this.#get<string>('run') ?? newRun()
-    const attempt = (this.#get<number>('attempt') ?? 0) + 1
-    const lastCheckpoint = this.#get<number>('reserved') ?? -1
+    this.#fold = undefined
+    const run = this.get<string>('run') ?? newRun()
+    const attempt = (this.get<number>('attempt') ?? 0) + 1
+    const lastCheckpoint = this.get<number>('reserved') ?? -1
     this.#put('run', run)
     this.#put('attempt', attempt)
     this.#reserve(lastCheckpoint)
@@ -121,171 +129,364 @@ export class CheckpointStore {
     return this.#claim
   }
 
-  /** Whether the last run came to its end, so that the next start begins afresh. */
-  get finished(): boolean {
-    return this.#get<boolean>('finished') === true
-  }
-
-  /** What `forget` would remove: the newest checkpoint and when it completed. */
-  get latestCheckpoint(): number | undefined {
-    return this.#get<number>('latest')
-  }
-
-  /** The newest complete checkpoint. @throws SluiceError `CHECKPOINT_UNREADABLE` */
-  latest(): Manifest | undefined {
-    const checkpoint = this.latestCheckpoint
-    return checkpoint === undefined ? undefined : this.manifest(checkpoint)
-  }
-
-  /** Ids of all complete checkpoints, oldest first. */
-  retained(): readonly number[] {
-    return this.#read(() => [...this.#checkpoints.getKeys()])
-  }
-
-  /** @throws SluiceError `CHECKPOINT_UNREADABLE` */
-  manifest(checkpoint: number): Manifest {
-    const bytes = this.#read(() => this.#checkpoints.get(checkpoint))
-    if (bytes === undefined) throw unreadable(checkpoint, 'it has no manifest')
-    return decodeManifest(bytes, checkpoint)
-  }
-
-  /** The newest checkpoint whose commits are all known to have happened. */
-  get committedThrough(): number {
-    return this.#get<number>('committed') ?? -1
-  }
-
-  /** A chunk, proved whole. @throws SluiceError `CHECKPOINT_UNREADABLE` */
-  readChunk(checkpoint: number, chunk: StoredChunk): Uint8Array<ArrayBuffer> {
-    const stored = this.#read(() => this.#chunks.get([checkpoint, chunk.sequence]))
-    if (stored === undefined) throw unreadable(checkpoint, `its chunk ${chunk.sequence} is missing`)
-    if (stored.byteLength !== chunk.length || crc32(stored) !== chunk.crc32)
-      throw unreadable(checkpoint, `its chunk ${chunk.sequence} is corrupt`)
-    return new Uint8Array(stored)
-  }
+  // Checkpoints
 
   /** A checkpoint is about to begin: its id is used from now on, whatever becomes of it. */
   begin(checkpoint: number): void {
     if (checkpoint > this.#reserved) this.#write('cannot reserve ids', () => this.#reserve(checkpoint))
   }
 
-  /** Takes chunks of a checkpoint that is not complete yet; they are written when enough have come together, or with the manifest. */
-  addChunks(checkpoint: number, chunks: readonly SnapshotChunk[]): readonly StoredChunk[] {
-    if (this.#sequenceOf !== checkpoint) {
-      this.#sequenceOf = checkpoint
-      this.#sequence = 0
-    }
-    const stored = chunks.map((chunk) => {
-      const sequence = this.#sequence++
-      this.#buffered.push({ key: [checkpoint, sequence], bytes: chunk.bytes })
-      this.#bufferedBytes += chunk.bytes.byteLength
-      const { firstGroup, lastGroup, bytes } = chunk
-      return { sequence, firstGroup, lastGroup, length: bytes.byteLength, crc32: crc32(bytes) }
+  /**
+   * Takes chunks of a checkpoint that is not complete yet; they are written when enough have come together, or with the manifest.
+   * @throws SluiceError `STORE_FAILED`
+   */
+  addDeltas(checkpoint: number, operator: string, chunks: readonly DeltaChunk[]): readonly StoredDelta[] {
+    const stored = chunks.map(({ firstGroup, lastGroup, rows, bytes }) => {
+      const sequence = this.#sequences.get(checkpoint) ?? 0
+      this.#sequences.set(checkpoint, sequence + 1)
+      this.#buffered.push({ key: [checkpoint, sequence], bytes })
+      this.#bufferedBytes += bytes.byteLength
+      return { operator, checkpoint, sequence, firstGroup, lastGroup, rows, length: bytes.byteLength, crc32: crc32(bytes) }
     })
-    if (this.#bufferedBytes >= CHUNK_FLUSH_BYTES) this.#write('cannot write a snapshot', () => this.#flushChunks())
+    if (this.#bufferedBytes >= CHUNK_FLUSH_BYTES) this.#flush()
     return stored
   }
 
-  #flushChunks(): void {
-    for (const { key, bytes } of this.#buffered) this.#chunks.putSync(key, asBuffer(bytes))
+  /** A full disk is not told here: what finds no room stays in memory, and the manifest's transaction meets the same wall or finds it gone. */
+  #flush(): void {
+    try {
+      this.#write('cannot write a snapshot', () => this.#putBuffered())
+    } catch (error) {
+      if (error instanceof SluiceError && error.code === 'DISK_FULL') return
+      throw error
+    }
     this.#buffered = []
     this.#bufferedBytes = 0
   }
 
-  /** Makes the checkpoint complete: when this returns, it is. @throws SluiceError `FENCED`, `STORE_FAILED` */
-  complete(manifest: Manifest): void {
-    this.#write(`cannot complete checkpoint ${manifest.checkpoint}`, () => {
+  #putBuffered(): void {
+    for (const { key, bytes } of this.#buffered) this.tables.deltas.putSync(key, asBuffer(bytes))
+  }
+
+  /**
+   * Makes the checkpoint complete: when this returns, it is. When it throws, nothing of it is there.
+   * @throws SluiceError `FENCED`, `DISK_FULL`, `STORE_FAILED`
+   */
+  complete(manifest: Manifest, record?: CheckpointRecord): void {
+    const { checkpoint } = manifest
+    this.#write(`cannot complete checkpoint ${checkpoint}`, () => {
       this.#checkFence()
       const latest = this.latestCheckpoint ?? -1
-      assert(manifest.checkpoint > latest, `checkpoint ${manifest.checkpoint} completes after ${latest}`)
-      this.#flushChunks()
-      this.#checkpoints.putSync(manifest.checkpoint, asBuffer(encodeManifest(manifest)))
-      this.#put('latest', manifest.checkpoint)
-      if (manifest.checkpoint + RESERVED_IDS > this.#reserved) this.#reserve(manifest.checkpoint)
+      assert(checkpoint > latest, `checkpoint ${checkpoint} completes after ${latest}`)
+      this.#putBuffered()
+      this.tables.checkpoints.putSync(checkpoint, asBuffer(encodeManifest(manifest)))
+      this.#put('latest', checkpoint)
+      this.#unregister(manifest.dropped, checkpoint)
+      if (record !== undefined) this.#putRecord(record)
+      if (checkpoint + RESERVED_IDS > this.#reserved) this.#reserve(checkpoint)
     })
+    this.#buffered = []
+    this.#bufferedBytes = 0
+    for (const id of this.#sequences.keys()) if (id <= checkpoint) this.#sequences.delete(id)
+  }
+
+  /** Notes how a checkpoint failed. */
+  failed(record: CheckpointRecord): void {
+    this.#write('cannot note a failed checkpoint', () => this.#putRecord(record))
+  }
+
+  #putRecord(record: CheckpointRecord): void {
+    this.tables.history.putSync([record.triggeredAtMs, record.checkpoint], asBuffer(encodeValue(record)))
+    const keys = [...this.tables.history.getKeys()]
+    for (const key of keys.slice(0, Math.max(0, keys.length - HISTORY_RECORDS))) this.tables.history.removeSync(key)
   }
 
   /** Everything up to `checkpoint` is committed; older checkpoints beyond `retain` go. */
   committed(checkpoint: number, retain: number): void {
-    const old = this.retained().slice(0, -retain)
     this.#write('cannot note a commit', () => {
       this.#checkFence()
       this.#put('committed', checkpoint)
-      this.#removeManifests(old)
+      for (const id of this.#outlived(retain)) this.tables.checkpoints.removeSync(id)
     })
-    for (const id of old) this.#removeChunks(id)
+  }
+
+  /** What is neither among the newest nor still to be folded from is let go; its chunks go when they are folded. */
+  #outlived(retain: number): readonly number[] {
+    return this.retained().slice(0, -retain)
+  }
+
+  /** Goes back to an older checkpoint that is retained: the newer ones are gone. @throws SluiceError `CHECKPOINT_UNREADABLE` */
+  goBackTo(checkpoint: number): void {
+    this.manifest(checkpoint)
+    this.#write(`cannot go back to checkpoint ${checkpoint}`, () => {
+      this.#checkFence()
+      for (const id of this.retained()) if (id > checkpoint) this.tables.checkpoints.removeSync(id)
+      this.#put('latest', checkpoint)
+      this.#put('committed', Math.min(checkpoint, this.committedThrough))
+      this.tables.meta.removeSync('finished')
+    })
   }
 
   /** Forgets all checkpoints and takes a new run; numbers of attempts and checkpoints go on, so that none is ever used twice. */
   forget(run: string): Claim {
-    const old = this.retained()
     this.#write('cannot forget the state', () => {
       this.#checkFence()
-      this.#removeManifests(old)
-      for (const name of ['latest', 'committed', 'finished']) this.#meta.removeSync(name)
+      for (const id of this.retained()) this.tables.checkpoints.removeSync(id)
+      for (const name of ['latest', 'committed', 'finished', 'folded', 'importing']) this.tables.meta.removeSync(name)
+      for (const key of [...this.tables.history.getKeys()]) this.tables.history.removeSync(key)
+      this.#put(
+        'purge',
+        this.registry().map((_, number) => number),
+      )
+      // Should the process end before everything is removed, what is left belongs to nothing.
+      this.#put(
+        'states',
+        this.registry().map(() => undefined),
+      )
       this.#put('run', run)
       this.#claim = { ...this.#claim!, run }
     })
+    this.#registry = undefined
     this.sweep()
+    while (this.purgeStep()) {}
+    this.#write('cannot forget the state', () => this.#put('states', []))
+    this.#registry = undefined
     return this.#claim!
   }
 
   /** Removes chunks that no manifest names: leftovers of attempts that ended before their checkpoint was complete. */
   sweep(): void {
-    const named = new Set(this.retained())
-    const leftovers = new Set<number>()
-    this.#read(() => {
-      for (const [checkpoint] of this.#chunks.getKeys()) if (!named.has(checkpoint)) leftovers.add(checkpoint)
-    })
-    for (const checkpoint of leftovers) this.#removeChunks(checkpoint)
+    let named: Set<string>
+    try {
+      named = new Set(this.retained().flatMap((id) => this.manifest(id).deltas.map(chunkId)))
+    } catch (error) {
+      // Which chunks a damaged manifest names cannot be known, so all of them stay.
+      if (error instanceof SluiceError && error.code === 'CHECKPOINT_UNREADABLE') return
+      throw error
+    }
+    const folded = this.foldedThrough
+    const keys = this.read(() => [...this.tables.deltas.getKeys()])
+    const leftovers = keys.filter(([checkpoint, sequence]) => checkpoint <= folded || !named.has(`${checkpoint}/${sequence}`))
+    this.#removeChunks(leftovers)
   }
 
-  /** Gives up chunks that were taken for a checkpoint which was aborted. */
-  discard(checkpoint: number): void {
-    this.#buffered = this.#buffered.filter(({ key }) => key[0] !== checkpoint)
-    this.#bufferedBytes = this.#buffered.reduce((sum, { bytes }) => sum + bytes.byteLength, 0)
-    this.#removeChunks(checkpoint)
-  }
-
-  /** Manifests go before their chunks: chunks without a manifest are swept one day, a manifest without its chunks is a broken checkpoint. */
-  #removeManifests(checkpoints: readonly number[]): void {
-    for (const checkpoint of checkpoints) this.#checkpoints.removeSync(checkpoint)
-  }
-
-  #removeChunks(checkpoint: number): void {
-    for (;;) {
-      const range = {
-        start: [checkpoint, 0] as [number, number],
-        end: [checkpoint + 1, 0] as [number, number],
-        limit: REMOVE_AT_ONCE,
-      }
-      const keys = this.#read(() => [...this.#chunks.getKeys(range)])
-      if (keys.length === 0) return
+  #removeChunks(keys: readonly [number, number][]): void {
+    for (let from = 0; from < keys.length; from += REMOVE_AT_ONCE) {
       this.#write('cannot remove old chunks', () => {
-        for (const key of keys) this.#chunks.removeSync(key)
+        for (const key of keys.slice(from, from + REMOVE_AT_ONCE)) this.tables.deltas.removeSync(key)
       })
     }
   }
+
+  // Folding
+
+  /** What a fold would take into the base now: everything up to the oldest retained checkpoint. */
+  foldable(): { readonly through: number; readonly bytes: number; readonly chunks: number } | undefined {
+    const [oldest] = this.retained()
+    if (oldest === undefined || oldest <= this.foldedThrough) return undefined
+    const deltas = this.unfolded(this.manifest(oldest))
+    return { through: oldest, bytes: deltas.reduce((sum, delta) => sum + delta.length, 0), chunks: deltas.length }
+  }
+
+  /**
+   * Takes the next chunk into the base. True when there is more to do; false when the base holds everything up to the oldest retained
+   * checkpoint. @throws SluiceError `CHECKPOINT_UNREADABLE`, `DISK_FULL`, `STORE_FAILED`
+   */
+  foldStep(): boolean {
+    const fold = (this.#fold ??= this.#beginFold())
+    if (fold === undefined) return false
+    if (fold.next < fold.deltas.length) {
+      this.#foldDelta(fold.deltas[fold.next]!, fold.dropped)
+      fold.next++
+      return true
+    }
+    this.#write('cannot finish a fold', () => {
+      this.#checkFence()
+      this.#put('folded', fold.through)
+    })
+    this.#fold = undefined
+    this.#removeChunks(this.read(() => [...this.tables.deltas.getKeys({ end: [fold.through + 1, 0] })]))
+    return true
+  }
+
+  #beginFold(): Fold | undefined {
+    const [oldest] = this.retained()
+    if (oldest === undefined || oldest <= this.foldedThrough) return undefined
+    const manifest = this.manifest(oldest)
+    return { through: oldest, deltas: this.unfolded(manifest), dropped: manifest.dropped, next: 0 }
+  }
+
+  #foldDelta(delta: StoredDelta, dropped: readonly DroppedState[]): void {
+    const { checkpoint } = delta
+    const isDropped = (operator: string, { kind, name }: StateIdentity): boolean =>
+      dropped.some((each) => each.operator === operator && each.kind === kind && each.name === name && checkpoint <= each.through)
+    this.#applyChunks([{ operator: delta.operator, bytes: this.readDelta(delta) }], isDropped)
+  }
+
+  /** In transactions of bounded size; a drop of a large window takes several of its own. */
+  #applyChunks(chunks: readonly OperatorChunk[], isDropped: (operator: string, state: StateIdentity) => boolean): void {
+    let rows: DeltaRow[] = []
+    const flush = (): void => {
+      if (rows.length === 0) return
+      const due = rows
+      rows = []
+      this.#write('cannot bring a snapshot into the base', () => {
+        this.#checkFence()
+        for (const row of due) this.#putRow(row)
+      })
+    }
+    for (const { operator, bytes } of chunks) {
+      readDelta(bytes, {
+        row: (state, group, namespace, key, value) => {
+          if (isDropped(operator, state)) return
+          rows.push({ operator, state, group, namespace, key, value })
+          if (rows.length >= ROWS_AT_ONCE) flush()
+        },
+        drop: (state, first, last, namespace) => {
+          if (isDropped(operator, state)) return
+          flush()
+          this.#dropRows(operator, state, first, last, namespace)
+        },
+      })
+    }
+    flush()
+  }
+
+  #putRow({ operator, state, group, namespace, key, value }: DeltaRow): void {
+    const row = rowKeyInPlace(this.#numberOf(operator, state), state, group, namespace, key)
+    if (value === undefined) this.tables.state.removeSync(row)
+    else this.tables.state.putSync(row, asBuffer(rowValue(key, value)))
+  }
+
+  #dropRows(operator: string, state: StateIdentity, firstGroup: number, lastGroup: number, namespace: number): void {
+    const base = this.base(operator)
+    for (let group = firstGroup; group <= lastGroup; group++) {
+      for (;;) {
+        const rows = base.page(state, group, namespace, undefined, ROWS_AT_ONCE).filter((row) => row.namespace === namespace)
+        if (rows.length === 0) break
+        this.#write('cannot bring a snapshot into the base', () => {
+          this.#checkFence()
+          for (const { key } of rows) this.#putRow({ operator, state, group, namespace, key, value: undefined })
+        })
+      }
+    }
+  }
+
+  // Importing a savepoint
+
+  /**
+   * A savepoint is about to be brought into this store, which has forgotten everything. Until `completeImport` the store says that it is
+   * half full, also after a crash: `latest` refuses then, and `forget` makes it empty again.
+   */
+  beginImport(savepoint: string): void {
+    this.#write('cannot begin an import', () => {
+      this.#checkFence()
+      assert(this.latestCheckpoint === undefined && this.registry().length === 0, 'a savepoint is imported into an empty store')
+      this.#put('importing', savepoint)
+    })
+  }
+
+  /** Takes chunks of a savepoint into the base, in the order in which they apply. */
+  importChunks(chunks: readonly OperatorChunk[], isDropped: (operator: string, state: StateIdentity) => boolean): void {
+    this.#applyChunks(chunks, isDropped)
+  }
+
+  /** Everything is in the base: the checkpoint that the savepoint was is the newest one, and complete. */
+  completeImport(manifest: Manifest): void {
+    const { checkpoint } = manifest
+    this.#write('cannot complete an import', () => {
+      this.#checkFence()
+      assert(this.importing !== undefined, 'an import completes that has begun')
+      this.tables.checkpoints.putSync(checkpoint, asBuffer(encodeManifest(manifest)))
+      this.#put('latest', checkpoint)
+      this.#put('folded', checkpoint)
+      this.tables.meta.removeSync('importing')
+      if (checkpoint + RESERVED_IDS > this.#reserved) this.#reserve(checkpoint)
+    })
+  }
+
+  /** The savepoint that was being imported when the process ended, if one was: what the base holds of it is worth nothing. */
+  get importing(): string | undefined {
+    return this.get<string>('importing')
+  }
+
+  /** @throws SluiceError `CHECKPOINT_UNREADABLE`, `FORMAT_UNKNOWN`; `SAVEPOINT_UNREADABLE` when an import was interrupted */
+  override latest(): Manifest | undefined {
+    const { importing } = this
+    if (importing === undefined) return super.latest()
+    throw new SluiceError(
+      'SAVEPOINT_UNREADABLE',
+      `the import of the savepoint ${importing} into ${this.directory} was interrupted`,
+      {
+        hint: `import it again with --from ${importing}, or begin anew with --fresh`,
+      },
+    )
+  }
+
+  /** The number of a state, which it is given when its first row comes. */
+  #numberOf(operator: string, { kind, name }: StateIdentity): number {
+    this.#registry ??= super.registry()
+    const number = this.#registry.findIndex((each) => each?.operator === operator && each.kind === kind && each.name === name)
+    if (number >= 0) return number
+    this.#registry = [...this.#registry, { operator, kind, name }]
+    this.#put('states', this.#registry)
+    return this.#registry.length - 1
+  }
+
+  override registry(): StateRegistry {
+    return (this.#registry ??= super.registry())
+  }
+
+  /** States that a job no longer has lose their numbers with the first checkpoint that does not know them; so they never come back. */
+  #unregister(dropped: readonly DroppedState[], checkpoint: number): void {
+    const isDropped = (state: RegisteredState | undefined): boolean =>
+      state !== undefined &&
+      dropped.some(
+        ({ operator, kind, name, through }) =>
+          through < checkpoint && operator === state.operator && kind === state.kind && name === state.name,
+      )
+    const numbers = super.registry().flatMap((state, number) => (isDropped(state) ? [number] : []))
+    if (numbers.length === 0) return
+    // Older checkpoints hold those states, and the base no longer does.
+    for (const id of this.retained()) if (id < checkpoint) this.tables.checkpoints.removeSync(id)
+    this.#put(
+      'states',
+      super.registry().map((state, number) => (numbers.includes(number) ? undefined : state)),
+    )
+    this.#put('purge', [...(this.get<readonly number[]>('purge') ?? []), ...numbers])
+    this.#registry = undefined
+  }
+
+  /** Removes rows of states that are gone, so many at once. True when there is more to do. */
+  purgeStep(): boolean {
+    const [number, ...others] = this.get<readonly number[]>('purge') ?? []
+    if (number === undefined) return false
+    const range = { start: stateStart(number), end: stateStart(number + 1), limit: ROWS_AT_ONCE }
+    const keys = this.read(() => [...this.tables.state.getKeys(range)])
+    this.#write('cannot remove state', () => {
+      for (const key of keys) this.tables.state.removeSync(key)
+      if (keys.length < ROWS_AT_ONCE) this.#put('purge', others)
+    })
+    return true
+  }
+
+  // Ending
 
   /** Gives the state back, so that another process may take it, and notes in the same step whether the job has come to its end. */
   async release(finished: boolean): Promise<void> {
     try {
       this.#write('cannot release the state', () => {
-        if (this.#get<number>('attempt') !== this.#claim?.attempt) return
+        if (this.get<number>('attempt') !== this.#claim?.attempt) return
         if (finished) this.#put('finished', true)
-        this.#meta.removeSync('owner')
+        this.tables.meta.removeSync('owner')
       })
     } finally {
-      await this.#root.close()
+      await this.close()
     }
   }
 
-  /** Closes without touching anything, for a process that does not own the state. */
-  async close(): Promise<void> {
-    await this.#root.close()
-  }
-
   #checkFence(): void {
-    const [attempt, run] = [this.#get<number>('attempt'), this.#get<string>('run')]
+    const [attempt, run] = [this.get<number>('attempt'), this.get<string>('run')]
     if (attempt === this.#claim?.attempt && run === this.#claim?.run) return
     throw new SluiceError(
       'FENCED',
@@ -296,34 +497,32 @@ export class CheckpointStore {
     )
   }
 
-  #get<V>(name: string): V | undefined {
-    const bytes = this.#read(() => this.#meta.get(name))
-    return bytes === undefined ? undefined : (decodeValue(bytes) as V)
-  }
-
   #put(name: string, value: unknown): void {
-    this.#meta.putSync(name, asBuffer(encodeValue(value)))
-  }
-
-  #read<R>(action: () => R): R {
-    return guarded(`cannot read the state in ${this.directory}`, action)
+    this.tables.meta.putSync(name, asBuffer(encodeValue(value)))
   }
 
   #write<R>(what: string, action: () => R): R {
-    return guarded(what, () => this.#root.transactionSync(action))
+    try {
+      return guarded(what, () => this.tables.root.transactionSync(action))
+    } catch (error) {
+      // What was numbered in a transaction that failed has no number.
+      this.#registry = undefined
+      if (error instanceof SluiceError && error.code === 'STORE_FAILED' && !isRoomLeft(this.directory)) {
+        throw diskFull(what, this.directory, error)
+      }
+      throw error
+    }
   }
 }
 
-function guarded<R>(what: string, action: () => R): R {
-  try {
-    return action()
-  } catch (error) {
-    if (error instanceof SluiceError) throw error
-    throw new SluiceError('STORE_FAILED', `${what}: ${messageOf(error)}`, {
-      cause: error,
-      hint: 'look at free space and permissions of the state folder; nothing that was complete is lost, and the next start resumes from it',
-    })
-  }
+function stateStart(number: number): Buffer {
+  const bytes = Buffer.alloc(2)
+  bytes.writeUInt16BE(number)
+  return bytes
+}
+
+function chunkId({ checkpoint, sequence }: StoredDelta): string {
+  return `${checkpoint}/${sequence}`
 }
 
 function alreadyRunning(directory: string, owner: ProcessIdentity): SluiceError {

@@ -3,6 +3,7 @@ import { messageOf, SluiceError } from '../core/errors.ts'
 import { decodeValue, encodeValue } from '../core/value-codec.ts'
 import type { NodeDescription } from '../graph/stream-graph.ts'
 import type { OperatorSnapshot, SubtaskSnapshot } from '../protocol/messages.ts'
+import type { RegisteredState } from './stored-base.ts'
 
 /** What makes a checkpoint complete: everything that a restore needs, or the place where it lies. */
 export interface Manifest {
@@ -18,24 +19,36 @@ export interface Manifest {
   readonly subtasks: readonly StoredSubtask[]
   /** Everything prepared up to this checkpoint whose commit was not known when it was written. */
   readonly committables: readonly StoredCommittable[]
+  /**
+   * What has changed in keyed state up to this checkpoint and was not in the base when the manifest was written, in the order in which it
+   * applies. Those of checkpoints that the base has meanwhile taken in need not be there any more.
+   */
+  readonly deltas: readonly StoredDelta[]
+  /** States that the job no longer has: what deltas up to `through` say of them counts for nothing. */
+  readonly dropped: readonly DroppedState[]
 }
 
-/** A subtask's snapshot whose chunks lie in the store. */
+/** A subtask's snapshot without what lies elsewhere in the store. */
 export interface StoredSubtask extends Omit<SubtaskSnapshot, 'operators'> {
   readonly operators: readonly StoredOperator[]
 }
 
-export interface StoredOperator extends Omit<OperatorSnapshot, 'chunks' | 'committables'> {
-  readonly chunks: readonly StoredChunk[]
-}
+export type StoredOperator = Omit<OperatorSnapshot, 'committables'>
 
-/** A chunk's place in the store, and what proves that it is whole. */
-export interface StoredChunk {
+/** A chunk of changes, its place in the store, and what proves that it is whole. */
+export interface StoredDelta {
+  readonly operator: string
+  readonly checkpoint: number
   readonly sequence: number
   readonly firstGroup: number
   readonly lastGroup: number
+  readonly rows: number
   readonly length: number
   readonly crc32: number
+}
+
+export interface DroppedState extends RegisteredState {
+  readonly through: number
 }
 
 /** Something staged by a sink's writer, waiting for its commit. */
@@ -48,11 +61,12 @@ export interface StoredCommittable {
 }
 
 /*
- * On disk: 'SLMF' (4 bytes), format version (2 bytes), 2 unused bytes, CRC-32 of the rest (4 bytes), its length (4 bytes), then the
- * manifest, encoded. Little endian.
+ * On disk (docs/format.md): 'SLMF' (4 bytes), format version (2 bytes), 2 unused bytes, CRC-32 of the rest (4 bytes), its length (4 bytes), then
+ * the manifest, encoded. Little endian.
  */
 const MAGIC = 0x464d4c53
-const FORMAT_VERSION = 1
+/** Version 1 held keyed state as full snapshots. */
+export const FORMAT_VERSION = 2
 const HEADER_BYTES = 16
 
 export function encodeManifest(manifest: Manifest): Uint8Array {
@@ -67,8 +81,9 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   return bytes
 }
 
-/** @throws SluiceError `CHECKPOINT_UNREADABLE`, saying what is wrong with it */
+/** @throws SluiceError `CHECKPOINT_UNREADABLE`, saying what is wrong with it; `FORMAT_UNKNOWN` */
 export function decodeManifest(bytes: Uint8Array, checkpoint: number): Manifest {
+  checkFormat(bytes, checkpoint)
   const problem = headerProblem(bytes)
   if (problem !== undefined) throw unreadable(checkpoint, problem)
   let manifest: Manifest
@@ -82,12 +97,23 @@ export function decodeManifest(bytes: Uint8Array, checkpoint: number): Manifest 
   return manifest
 }
 
+function checkFormat(bytes: Uint8Array, checkpoint: number): void {
+  if (bytes.byteLength < HEADER_BYTES) return
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (view.getUint32(0, true) !== MAGIC) return
+  const version = view.getUint16(4, true)
+  if (version === FORMAT_VERSION) return
+  throw new SluiceError(
+    'FORMAT_UNKNOWN',
+    `checkpoint ${checkpoint} is in version ${version} of the format, this program reads version ${FORMAT_VERSION}`,
+    { hint: 'nothing was changed; run the version of sluice that wrote it, or forget the state with --fresh' },
+  )
+}
+
 function headerProblem(bytes: Uint8Array): string | undefined {
   if (bytes.byteLength < HEADER_BYTES) return `its manifest has ${bytes.byteLength} bytes`
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (view.getUint32(0, true) !== MAGIC) return 'its manifest does not begin as one'
-  const version = view.getUint16(4, true)
-  if (version !== FORMAT_VERSION) return `its format is version ${version}, this program knows version ${FORMAT_VERSION}`
   if (view.getUint16(6, true) !== 0) return 'its manifest has marks that this program does not know'
   const length = view.getUint32(12, true)
   if (length !== bytes.byteLength - HEADER_BYTES)

@@ -1,30 +1,54 @@
 import { groupsOfSubtask } from '../core/key-groups.ts'
 import { WATERMARK_END, WATERMARK_NONE } from '../core/time.ts'
-import type { ExecutionPlan, OperatorPlan, TaskPlan } from '../graph/execution-plan.ts'
+import type { ChannelPlan, ExecutionPlan, OperatorPlan, TaskPlan } from '../graph/execution-plan.ts'
 import { channelsOfEdge, subtaskName } from '../graph/execution-plan.ts'
 import type { OperatorRestore, SplitState, SubtaskRestore } from '../protocol/messages.ts'
-import type { Manifest, StoredChunk, StoredOperator, StoredSubtask } from './manifest.ts'
+import { dealInFlight } from './in-flight.ts'
+import type { Manifest, StoredDelta, StoredOperator, StoredSubtask } from './manifest.ts'
 
-/** Reads a chunk of the checkpoint that is being restored. */
-export type ChunkReader = (chunk: StoredChunk) => Uint8Array<ArrayBuffer>
+/** What the base does not hold of the checkpoint that is being restored. */
+export interface Unfolded {
+  readonly deltas: readonly StoredDelta[]
+  readonly read: (delta: StoredDelta) => Uint8Array<ArrayBuffer>
+}
 
 /**
  * Deals a checkpoint to the subtasks of a plan, which may have another parallelism than the one that took it. Keyed state goes by key
  * group; splits are dealt in turn, in their order; other operator state goes back to the subtask that it came from, or to all when their
  * number has changed; of watermarks the smallest is taken then, because time must not run ahead for anyone.
  */
-export function dealCheckpoint(manifest: Manifest, plan: ExecutionPlan, readChunk: ChunkReader): Record<string, SubtaskRestore> {
+export function dealCheckpoint(manifest: Manifest, plan: ExecutionPlan, unfolded: Unfolded): Record<string, SubtaskRestore> {
   const restores: Record<string, SubtaskRestore> = {}
   const stored = storedOperators(manifest)
-  const silent = silentSubtasks(plan, stored)
+  const inFlight = dealInFlight(manifest, plan)
+  const silent = silentSubtasks(plan, stored, new Set(inFlight.keys()))
+  // A chunk that several subtasks need is read once.
+  const chunks = new Map<StoredDelta, Uint8Array<ArrayBuffer>>()
+  const read = (delta: StoredDelta): Uint8Array<ArrayBuffer> => {
+    let chunk = chunks.get(delta)
+    if (chunk === undefined) chunks.set(delta, (chunk = unfolded.read(delta)))
+    return chunk
+  }
   for (const task of plan.tasks) {
     for (let subtask = 0; subtask < task.parallelism; subtask++) {
       const operators = task.operators.map((operator) => {
         const former = stored.get(operator.id) ?? []
-        return [operator.id, restoreOperator(operator, former, task, subtask, plan.maxParallelism, readChunk)] as const
+        const deltas = unfolded.deltas.filter((delta) => delta.operator === operator.id)
+        return [operator.id, restoreOperator(operator, former, task, subtask, plan.maxParallelism, { deltas, read })] as const
       })
-      restores[subtaskName(task.id, subtask)] = {
-        channelWatermarks: restoreChannels(manifest, plan, task, subtask, stored, silent),
+      const name = subtaskName(task.id, subtask)
+      const own = inFlight.get(name)
+      restores[name] = {
+        ...(own === undefined ? {} : { inFlight: own }),
+        channelWatermarks: restoreChannels(
+          manifest,
+          plan,
+          task,
+          subtask,
+          stored,
+          silent,
+          new Set(own?.map(({ channel }) => channel)),
+        ),
         operators: Object.fromEntries(operators),
       }
     }
@@ -37,7 +61,11 @@ export function dealCheckpoint(manifest: Manifest, plan: ExecutionPlan, readChun
  * start, but a reader must know it before the first record of another comes in: until then they would hold time back, and what is late would
  * depend on who is faster.
  */
-function silentSubtasks(plan: ExecutionPlan, stored: Map<string, readonly FormerSubtask[]>): ReadonlySet<string> {
+function silentSubtasks(
+  plan: ExecutionPlan,
+  stored: Map<string, readonly FormerSubtask[]>,
+  withInFlight: ReadonlySet<string>,
+): ReadonlySet<string> {
   const silent = new Set<string>()
   // A task comes after those that it reads.
   for (const task of plan.tasks) {
@@ -46,6 +74,7 @@ function silentSubtasks(plan: ExecutionPlan, stored: Map<string, readonly Former
     const source = task.operators[0]!.type === 'source' ? (stored.get(task.id) ?? []) : undefined
     const inputs = plan.edges.filter((edge) => edge.toTask === task.id)
     for (let subtask = 0; subtask < task.parallelism; subtask++) {
+      if (withInFlight.has(subtaskName(task.id, subtask))) continue
       const isSilent =
         source === undefined
           ? inputs.every((edge) =>
@@ -59,7 +88,7 @@ function silentSubtasks(plan: ExecutionPlan, stored: Map<string, readonly Former
 }
 
 function holdsResults({ operator }: FormerSubtask): boolean {
-  return operator.chunks.length > 0 || (operator.state !== undefined && operator.watermark !== WATERMARK_END)
+  return operator.watermark !== WATERMARK_END && (operator.holdsKeys === true || operator.state !== undefined)
 }
 
 interface FormerSubtask {
@@ -85,12 +114,12 @@ function restoreOperator(
   task: TaskPlan,
   subtask: number,
   maxParallelism: number,
-  readChunk: ChunkReader,
+  unfolded: Unfolded,
 ): OperatorRestore {
   const own = ownShare(former, task.parallelism, subtask)
   const sources = own === undefined ? former : [own]
   const groups = groupsOfSubtask(subtask, task.parallelism, maxParallelism)
-  const chunks = operator.keyed ? former.flatMap((share) => share.operator.chunks) : []
+  const deltas = operator.keyed ? unfolded.deltas : []
   const watermark = minimum(sources.map((share) => share.operator.watermark))
   return {
     watermark,
@@ -100,7 +129,7 @@ function restoreOperator(
     records: own !== undefined ? own.operator.records : subtask === 0 ? sum(former.map((share) => share.operator.records)) : 0,
     states: sources.flatMap((share) => (share.operator.state === undefined ? [] : [share.operator.state])),
     splits: dealSplits(former, task.parallelism, subtask),
-    chunks: chunks.filter((chunk) => chunk.firstGroup <= groups.last && chunk.lastGroup >= groups.first).map(readChunk),
+    deltas: deltas.filter((delta) => delta.firstGroup <= groups.last && delta.lastGroup >= groups.first).map(unfolded.read),
   }
 }
 
@@ -140,6 +169,7 @@ function restoreChannels(
   subtask: number,
   stored: Map<string, readonly FormerSubtask[]>,
   silent: ReadonlySet<string>,
+  withInFlight: ReadonlySet<string>,
 ): Record<string, number> {
   const former = manifest.subtasks.find((candidate) => candidate.task === task.id && candidate.subtask === subtask)
   const fallback = minimum((stored.get(task.id) ?? []).map((share) => share.operator.watermark))
@@ -147,7 +177,10 @@ function restoreChannels(
     .filter((edge) => edge.toTask === task.id)
     .flatMap((edge) => {
       const own = channelsOfEdge(plan, edge).filter((channel) => channel.to === subtask)
-      return own.map((channel) => ({ id: channel.id, isSilent: silent.has(subtaskName(edge.fromTask, channel.from)) }))
+      // Of a sender that is silent from now on, records may still be on their way.
+      const isSilent = ({ id, from }: ChannelPlan): boolean =>
+        silent.has(subtaskName(edge.fromTask, from)) && !withInFlight.has(id)
+      return own.map((channel) => ({ id: channel.id, isSilent: isSilent(channel) }))
     })
   const unchanged =
     former !== undefined &&

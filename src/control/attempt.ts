@@ -1,18 +1,21 @@
-import { CheckpointCoordinator, type CoordinatorCommand } from '../checkpoint/checkpoint-coordinator.ts'
 import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
-import type { Manifest, StoredSubtask } from '../checkpoint/manifest.ts'
+import type { DroppedState, Manifest } from '../checkpoint/manifest.ts'
 import { unreachable } from '../core/assert.ts'
 import { fromWireError, messageOf, SluiceError } from '../core/errors.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
-import { channelsOfEdge, subtaskName, subtaskNames, workerOfSubtask } from '../graph/execution-plan.ts'
+import { channelsOfEdge, subtaskNames, workerOfSubtask } from '../graph/execution-plan.ts'
 import type { NodeDescription } from '../graph/stream-graph.ts'
 import { graphDifference } from '../graph/stream-graph.ts'
 import { createCounters } from '../protocol/counters.ts'
 import { Doorbells } from '../protocol/doorbell.ts'
-import type { FromWorker, SubtaskRestore, SubtaskSnapshot } from '../protocol/messages.ts'
+import type { Deployment, FromWorker, SubtaskRestore, ToWorker } from '../protocol/messages.ts'
 import { createRing } from '../protocol/ring.ts'
+import { Signals } from '../protocol/signals.ts'
+import type { CheckpointObserver } from './checkpointing.ts'
+import { Checkpointing } from './checkpointing.ts'
 import type { Committers } from './committers.ts'
 import type { JobSettings } from './settings.ts'
+import { Watchdog } from './watchdog.ts'
 import type { WorkerListener, Workers } from './workers.ts'
 
 /** What an attempt works with. */
@@ -35,13 +38,14 @@ export interface Prepared {
   readonly restores: Record<string, SubtaskRestore>
   /** The newest checkpoint id that may have been used. */
   readonly lastCheckpoint: number
+  readonly restored: Manifest
+  /** States of it that the job no longer has. */
+  readonly dropped: readonly DroppedState[]
 }
 
 /** What the person who watches the job wants to know. */
-export interface AttemptObserver {
-  onDeployed(counters: SharedArrayBuffer, pending: () => CheckpointCoordinator['pending']): void
-  onCheckpoint(checkpoint: number, durationMs: number): void
-  onCheckpointAborted(checkpoint: number, reason: string): void
+export interface AttemptObserver extends CheckpointObserver {
+  onDeployed(counters: SharedArrayBuffer, pending: () => Checkpointing['pending']): void
 }
 
 /**
@@ -61,14 +65,13 @@ export class Attempt implements WorkerListener {
     readonly reject: (error: SluiceError) => void
   }
   readonly #waitingFor: Set<number>
-  readonly #running: Set<string>
   #state: 'starting' | 'deploying' | 'running' | 'over' = 'starting'
   #prepared: Prepared | undefined
-  #coordinator: CheckpointCoordinator | undefined
-  #timer: NodeJS.Timeout | undefined
-  #snapshots = new Map<string, StoredSubtask>()
-  #triggeredMs = 0
-  #wholeInput = false
+  #checkpointing: Checkpointing | undefined
+  #watchdog: Watchdog | undefined
+  readonly #doorbells: Doorbells
+  readonly #signals: Signals
+  readonly #counters: SharedArrayBuffer
   #stoppedEarly = false
 
   constructor(parts: AttemptParts) {
@@ -76,7 +79,9 @@ export class Attempt implements WorkerListener {
     this.#outcome = Promise.withResolvers<void>()
     this.#workers = parts.startWorkers(this)
     this.#waitingFor = new Set(Array.from({ length: this.#workers.count }, (_, worker) => worker))
-    this.#running = new Set(subtaskNames(parts.plan))
+    this.#doorbells = new Doorbells(this.#workers.count)
+    this.#signals = new Signals(this.#workers.count)
+    this.#counters = createCounters(subtaskNames(parts.plan).length)
     parts.prepared
       .then((prepared) => {
         this.#prepared = prepared
@@ -95,8 +100,9 @@ export class Attempt implements WorkerListener {
       await this.#workers.kill()
       throw error
     } finally {
-      // Restoring and committing touch the store and the outputs: nothing of this attempt may go on beside the next one.
-      await Promise.allSettled([this.#parts.prepared, this.#committed])
+      // Restoring, folding and committing touch the store and the outputs: nothing of this attempt may go on beside the next one.
+      await Promise.allSettled([this.#parts.committers.abandon(), this.#parts.prepared])
+      await this.#checkpointing?.settled()
     }
   }
 
@@ -105,17 +111,28 @@ export class Attempt implements WorkerListener {
    * of a checkpoint is not in it.
    */
   get inputEnded(): boolean {
-    return this.#wholeInput
+    return this.#checkpointing?.wholeInput === true
+  }
+
+  /** The checkpoints of the attempt, once it runs. */
+  get checkpointing(): Checkpointing | undefined {
+    return this.#state === 'running' ? this.#checkpointing : undefined
   }
 
   /** One more checkpoint, and the attempt is over. */
   requestStop(): void {
-    if (this.#state === 'running') return this.#obey(this.#coordinator!.onEnding(now()))
+    if (this.#state === 'running') return this.#checkpointing!.end()
     if (this.#state === 'over') return
     // Nothing has run yet, so there is nothing to checkpoint.
     this.#state = 'over'
     this.#stoppedEarly = true
     this.#outcome.resolve()
+  }
+
+  /** Sources read no more; everything behind them comes to its end, and then the job. */
+  requestDrain(): void {
+    this.#broadcast({ type: 'drain', attempt: this.#parts.attempt })
+    this.#doorbells.ringAll()
   }
 
   onLost(_worker: number, error: SluiceError): void {
@@ -139,11 +156,24 @@ export class Attempt implements WorkerListener {
         return this.#onGraphBuilt(message.worker, message.description)
       case 'deployed':
         return this.#onDeployed(message.worker)
+      default:
+        if (message.attempt === this.#parts.attempt) this.#handleRunning(message)
+    }
+  }
+
+  #handleRunning(message: Exclude<FromWorker, { type: 'failed' | 'graph-built' | 'deployed' }>): void {
+    const checkpointing = this.#checkpointing!
+    switch (message.type) {
       case 'ended':
-        return this.#onEnded(message.subtask)
+        return checkpointing.onEnded(message.subtask)
+      case 'deltas':
+        return checkpointing.onDeltas(message.checkpoint, message.operator, message.chunks)
+      case 'progress':
+        return checkpointing.onProgress(message.checkpoint, message.subtask, message.phase)
       case 'acknowledge':
-        if (message.attempt === this.#parts.attempt) this.#onAcknowledge(message.checkpoint, message.snapshot)
-        return
+        return checkpointing.onAcknowledge(message.checkpoint, message.snapshot, message.timing)
+      case 'memory-pressure':
+        return checkpointing.onMemoryPressure(message.severe)
       default:
         unreachable(message)
     }
@@ -161,43 +191,78 @@ export class Attempt implements WorkerListener {
     if (this.#allHeard(worker) && this.#prepared !== undefined) this.#deploy(this.#prepared)
   }
 
-  #deploy({ restores, lastCheckpoint }: Prepared): void {
+  #deploy({ restores, lastCheckpoint, restored }: Prepared): void {
     if (this.#state !== 'starting') return
     this.#state = 'deploying'
-    const { plan, run, attempt } = this.#parts
-    const doorbells = new Doorbells(this.#workers.count).shared
-    this.#counters = createCounters(subtaskNames(plan).length)
-    const rings = createRings(plan)
+    const { plan, run, attempt, store, settings } = this.#parts
+    const { mode } = settings.checkpoint
+    const shared: Omit<Deployment, 'worker' | 'restores'> = {
+      plan,
+      run,
+      lastCheckpoint,
+      restored: restored.checkpoint,
+      stateFile: store.path,
+      registry: store.registry(),
+      stateMemoryBytes: (settings.stateMemoryBytes ?? Number.POSITIVE_INFINITY) / this.#workers.count,
+      signals: this.#signals.shared,
+      mode: { holdsChannels: settings.guarantee === 'exactly-once', stopsTheWorld: mode === 'stop-the-world' },
+      rings: createRings(plan),
+      doorbells: this.#doorbells.shared,
+      counters: this.#counters,
+    }
     for (let worker = 0; worker < this.#workers.count; worker++) {
       const own = Object.entries(restores).filter(
         ([name]) => workerOfSubtask(plan, Number(name.slice(name.lastIndexOf('/') + 1))) === worker,
       )
-      const deployment = {
-        plan,
-        worker,
-        run,
-        lastCheckpoint,
-        rings,
-        doorbells,
-        counters: this.#counters,
-        restores: Object.fromEntries(own),
-      }
+      const deployment = { ...shared, worker, restores: Object.fromEntries(own) }
       this.#waitingFor.add(worker)
       this.#workers.post(worker, { type: 'deploy', attempt, deployment })
     }
   }
 
-  #counters: SharedArrayBuffer = createCounters(0)
-
   #onDeployed(worker: number): void {
     if (!this.#allHeard(worker)) return
-    const { plan, settings, attempt, observer } = this.#parts
-    const { lastCheckpoint } = this.#prepared!
+    const { attempt, observer } = this.#parts
     this.#state = 'running'
-    this.#coordinator = new CheckpointCoordinator(settings.checkpoint, subtaskNames(plan), lastCheckpoint, now())
-    for (let index = 0; index < this.#workers.count; index++) this.#workers.post(index, { type: 'start', attempt })
-    observer.onDeployed(this.#counters, () => this.#coordinator?.pending)
-    this.#schedule()
+    this.#checkpointing = this.#beginCheckpointing(this.#prepared!)
+    this.#watchdog = this.#beginWatching()
+    this.#broadcast({ type: 'start', attempt })
+    observer.onDeployed(this.#counters, () => this.#checkpointing?.pending)
+  }
+
+  #beginCheckpointing({ restored, dropped, lastCheckpoint }: Prepared): Checkpointing {
+    const { plan, graph, settings, store, committers, attempt, observer } = this.#parts
+    return new Checkpointing({
+      plan,
+      graph,
+      settings,
+      store,
+      committers,
+      attempt,
+      restored,
+      dropped,
+      lastCheckpoint,
+      signals: this.#signals,
+      broadcast: (message) => this.#broadcast(message),
+      wake: () => this.#doorbells.ringAll(),
+      observer,
+      finished: () => this.#finish(),
+      fail: (error) => this.#failWith(error),
+    })
+  }
+
+  /** In the calling thread, whoever is stuck there is stuck together with the watchdog. */
+  #beginWatching(): Watchdog | undefined {
+    const { plan, settings } = this.#parts
+    if (plan.workers === 0 || settings.watchdogMs === Number.POSITIVE_INFINITY) return undefined
+    return new Watchdog({
+      workers: this.#workers.count,
+      signals: this.#signals,
+      doorbells: this.#doorbells,
+      subtasks: subtaskNames(plan),
+      timeoutMs: settings.watchdogMs,
+      bark: (error) => this.#fail(error),
+    })
   }
 
   #allHeard(worker: number): boolean {
@@ -205,103 +270,18 @@ export class Attempt implements WorkerListener {
     return this.#waitingFor.size === 0
   }
 
-  // Running
-
-  #onEnded(subtask: string): void {
-    this.#running.delete(subtask)
-    if (this.#running.size === 0) this.#obey(this.#coordinator!.onEnding(now()))
-  }
-
-  #onAcknowledge(checkpoint: number, snapshot: SubtaskSnapshot): void {
-    const { committers, store } = this.#parts
-    // Also of a checkpoint that was aborted meanwhile: what its sinks staged goes with the next one.
-    for (const { operator, committables } of snapshot.operators) {
-      if (committables !== undefined) committers.ledger.onPrepared(operator, snapshot.subtask, checkpoint, committables)
-    }
-    if (this.#coordinator!.pending?.checkpoint !== checkpoint) return
-    const operators = snapshot.operators.map(({ committables: _, ...operator }) => ({
-      ...operator,
-      chunks: store.addChunks(checkpoint, operator.chunks),
-    }))
-    const name = subtaskName(snapshot.task, snapshot.subtask)
-    this.#snapshots.set(name, { ...snapshot, operators })
-    this.#obey(this.#coordinator!.onAcknowledge(checkpoint, name, now()))
-  }
-
-  #obey(commands: readonly CoordinatorCommand[]): void {
-    for (const command of commands) this.#carryOut(command)
-    this.#schedule()
-  }
-
-  #carryOut(command: CoordinatorCommand): void {
-    const { attempt, store, observer } = this.#parts
-    switch (command.type) {
-      case 'trigger':
-        store.begin(command.checkpoint)
-        this.#wholeInput = this.#running.size === 0
-        this.#snapshots = new Map()
-        this.#triggeredMs = now()
-        return this.#broadcast({ type: 'trigger-checkpoint', attempt, checkpoint: command.checkpoint })
-      case 'store':
-        return this.#complete(command.checkpoint)
-      case 'abort':
-        store.discard(command.checkpoint)
-        observer.onCheckpointAborted(command.checkpoint, command.reason)
-        return this.#broadcast({ type: 'abort-checkpoint', attempt, checkpoint: command.checkpoint })
-      case 'fail':
-        return this.#fail(
-          new SluiceError('CHECKPOINT_FAILED', command.reason, {
-            hint: 'see checkpoint.timeout and checkpoint.tolerableFailures',
-          }),
-        )
-      case 'finished':
-        return this.#finish()
-      default:
-        unreachable(command)
-    }
-  }
-
-  #complete(checkpoint: number): void {
-    const { plan, graph, store, committers, attempt, observer } = this.#parts
-    const manifest: Manifest = {
-      checkpoint,
-      initial: false,
-      attempt,
-      completedAtMs: Date.now(),
-      fingerprint: plan.fingerprint,
-      graph,
-      maxParallelism: plan.maxParallelism,
-      subtasks: [...this.#snapshots.values()],
-      committables: committers.ledger.listedBy(checkpoint),
-    }
-    store.complete(manifest)
-    // From here on the checkpoint exists, and every error leads forward.
-    committers.ledger.onCompleted(checkpoint)
-    observer.onCheckpoint(checkpoint, now() - this.#triggeredMs)
-    this.#commit(checkpoint)
-    this.#obey(this.#coordinator!.onStored(checkpoint, now()))
-  }
-
-  #commit(checkpoint: number): void {
-    const { committers, store, settings } = this.#parts
-    const committed = committers.commitDue().then(() => {
-      if (this.#state !== 'over') store.committed(checkpoint, settings.checkpoint.retain)
-    })
-    this.#committed = Promise.all([this.#committed, committed]).then(() => undefined)
-    this.#committed.catch((error: unknown) => this.#failWith(error))
-  }
-
-  #committed: Promise<void> = Promise.resolve()
+  // Ending
 
   #finish(): void {
-    clearTimeout(this.#timer)
-    this.#committed.then(
-      () => {
-        this.#state = 'over'
-        this.#outcome.resolve()
-      },
-      (error: unknown) => this.#failWith(error),
-    )
+    if (this.#state === 'over') return
+    this.#end()
+    this.#outcome.resolve()
+  }
+
+  #end(): void {
+    this.#state = 'over'
+    this.#watchdog?.stop()
+    this.#checkpointing?.stop()
   }
 
   /** What no one has named yet is the engine's own trouble, and it has to do with what it keeps. */
@@ -311,36 +291,13 @@ export class Attempt implements WorkerListener {
 
   #fail(error: SluiceError): void {
     if (this.#state === 'over') return
-    this.#state = 'over'
-    clearTimeout(this.#timer)
+    this.#end()
     this.#outcome.reject(error)
   }
 
-  #broadcast(message: Parameters<Workers['post']>[1]): void {
+  #broadcast(message: ToWorker): void {
     for (let worker = 0; worker < this.#workers.count; worker++) this.#workers.post(worker, message)
   }
-
-  #schedule(): void {
-    clearTimeout(this.#timer)
-    if (this.#state !== 'running') return
-    const waitMs = this.#coordinator!.deadlineMs - now()
-    // A timer of Node that is longer than 2^31 ms fires at once.
-    if (waitMs !== Number.POSITIVE_INFINITY)
-      this.#timer = setTimeout(() => this.#tick(), Math.min(Math.max(0, waitMs), 2 ** 31 - 1))
-  }
-
-  #tick(): void {
-    try {
-      this.#obey(this.#coordinator!.onTick(now()))
-    } catch (error) {
-      this.#failWith(error)
-    }
-  }
-}
-
-/** A clock that never goes back: intervals between checkpoints must not depend on somebody setting the time. */
-function now(): number {
-  return performance.now()
 }
 
 function createRings(plan: ExecutionPlan): Record<string, SharedArrayBuffer> {

@@ -1,8 +1,17 @@
 import { SluiceError } from '../core/errors.ts'
-import type { Duration } from '../core/time.ts'
 import type { RunOptions } from './settings.ts'
 
-const SWITCHES = { '--fresh': 'fresh', '--overwrite': 'overwrite', '--quiet': 'quiet', '--json': 'json' } as const
+const SWITCHES = {
+  '--fresh': 'fresh',
+  '--overwrite': 'overwrite',
+  '--claim': 'claim',
+  '--allow-dropped-state': 'allowDroppedState',
+  '--quiet': 'quiet',
+  '--json': 'json',
+} as const
+
+/** Flags whose value is taken as it is written. */
+const TEXTS = { '--state-directory': 'stateDirectory', '--savepoint-directory': 'savepointDirectory', '--from': 'from' } as const
 
 /**
  * The options that follow the job file on the command line. Flags that are not Sluice's are left to the user's program.
@@ -21,10 +30,11 @@ export function flagsOf(args: readonly string[]): RunOptions {
     if (Object.hasOwn(SWITCHES, flag)) {
       if (inline !== undefined) throw new SluiceError('INVALID_OPTION', `${flag} takes no value`)
       options[SWITCHES[flag as keyof typeof SWITCHES]] = true
-    } else if (flag === '--parallelism') options['parallelism'] = whole(flag, value())
+    } else if (Object.hasOwn(TEXTS, flag)) options[TEXTS[flag as keyof typeof TEXTS]] = value()
+    else if (flag === '--parallelism') options['parallelism'] = whole(flag, value())
     else if (flag === '--workers') options['workers'] = whole(flag, value())
-    else if (flag === '--state-directory') options['stateDirectory'] = value()
-    else if (flag === '--checkpoint-every') options['checkpoint'] = { every: duration(value()) }
+    else if (flag === '--state-memory') options['stateMemory'] = numberOrText(value())
+    else if (flag === '--checkpoint-every') options['checkpoint'] = { every: numberOrText(value()) }
   }
   return options as RunOptions
 }
@@ -39,6 +49,7 @@ function whole(flag: string, value: string): number {
   throw new SluiceError('INVALID_OPTION', `${flag} takes a whole number, not ${JSON.stringify(value)}`)
 }
 
-function duration(value: string): Duration | 'off' {
-  return /^\d+$/.test(value) ? Number(value) : (value as Duration | 'off')
+/** A length or size without a unit is a number; whether what has one can be read, the settings say. */
+function numberOrText(value: string): number | string {
+  return /^\d+$/.test(value) ? Number(value) : value
 }

@@ -1,23 +1,28 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
+import { join } from 'node:path'
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
+import type { CheckpointRecord } from '../checkpoint/checkpoint-history.ts'
 import { CheckpointStore, type Claim } from '../checkpoint/checkpoint-store.ts'
-import type { Manifest, StoredSubtask } from '../checkpoint/manifest.ts'
+import type { DroppedState, Manifest, StoredSubtask } from '../checkpoint/manifest.ts'
 import { dealCheckpoint } from '../checkpoint/restore.ts'
+import { removeSavepoint, writeSavepoint } from '../checkpoint/savepoint.ts'
 import { locateError, SluiceError, toWireError } from '../core/errors.ts'
 import { systemClock, WATERMARK_NONE } from '../core/time.ts'
 import { encodeValue } from '../core/value-codec.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import { planExecution, taskPlan } from '../graph/execution-plan.ts'
-import type { StateProblem } from '../graph/state-compatibility.ts'
-import { stateProblems, withoutStates } from '../graph/state-compatibility.ts'
 import type { NodeDescription, StreamGraph } from '../graph/stream-graph.ts'
-import { describeGraph, graphDifference, nodeIds, validateGraph } from '../graph/stream-graph.ts'
-import type { EarlierOutcome, OperatorSnapshot } from '../protocol/messages.ts'
+import { describeGraph, nodeIds, validateGraph } from '../graph/stream-graph.ts'
+import type { EarlierOutcome } from '../protocol/messages.ts'
 import { Attempt, type Prepared } from './attempt.ts'
 import { Committers } from './committers.ts'
+import { startControlServer } from './control-server.ts'
 import { isMarkedFinished, markFinished, removeFinishMark } from './finish-mark.ts'
+import type { JobControl, JobStatus, SavepointOptions, SavepointResult, StopOptions, StopResult } from './job-control.ts'
 import { Progress } from './progress.ts'
 import { restartStrategy } from './restart-strategy.ts'
+import type { RestoreContext } from './restore-point.ts'
+import { droppedFromBase, ExplicitStart, judgeRestore } from './restore-point.ts'
 import type { JobSettings } from './settings.ts'
 import { onInterrupt } from './signals.ts'
 import { startInline, startThreads, type Workers } from './workers.ts'
@@ -34,6 +39,8 @@ export interface JobResult {
   readonly recordsIn: number
   /** Records that sinks took, counted likewise. */
   readonly recordsOut: number
+  /** The folder of the savepoint that the stop has left, when it was asked for one. */
+  readonly savepoint?: string
 }
 
 /** How jobs ended that this program has run, for workers whose module runs several. */
@@ -66,19 +73,25 @@ export async function runJob(graph: StreamGraph, settings: JobSettings, module: 
   }
 }
 
-class JobManager {
+class JobManager implements JobControl {
   readonly #graph: StreamGraph
   readonly #description: readonly NodeDescription[]
   readonly #plan: ExecutionPlan
   readonly #settings: JobSettings
   readonly #store: CheckpointStore
   readonly #progress: Progress
+  readonly #startedAtMs = Date.now()
   #claim: Claim
   #committers: Committers | undefined
   #attempt: Attempt | undefined
   #restarts = 0
   #checkpoints = 0
-  #stopping = false
+  #lastCheckpoint: CheckpointRecord | undefined
+  #lastFailure: SluiceError | undefined
+  #restarting = false
+  /** How the user wants it to end. */
+  #stopping: StopOptions | undefined
+  #stopped = Promise.withResolvers<StopResult>()
   readonly #interruptPause = new AbortController()
 
   constructor(graph: StreamGraph, plan: ExecutionPlan, settings: JobSettings, store: CheckpointStore, claim: Claim) {
@@ -89,17 +102,26 @@ class JobManager {
     this.#store = store
     this.#claim = claim
     this.#progress = new Progress(plan, settings.progress)
+    // Whoever asks for a stop waits for it; when nobody does, nobody is missing.
+    this.#stopped.promise.catch(() => undefined)
   }
 
   async run(): Promise<JobResult> {
-    const forgetSignals = onInterrupt(() => this.#requestStop())
+    const forgetSignals = onInterrupt(() => this.#requestStop({ savepoint: true, drain: false }))
+    let server: Awaited<ReturnType<typeof startControlServer>> | undefined
     let finished = false
     try {
       await this.#progress.prepare()
       await this.#beginRun()
+      server = await startControlServer(this.#store.directory, this)
       await this.#runAttempts()
-      finished = !this.#stopping || this.#inputEnded
-      return this.#result(finished ? 'finished' : 'stopped')
+      finished = this.#stopping === undefined || this.#inputEnded
+      const result = await this.#end(finished)
+      this.#stopped.resolve(stopResultOf(result, this.#store.latestCheckpoint))
+      return result
+    } catch (error) {
+      this.#stopped.reject(error)
+      throw error
     } finally {
       forgetSignals()
       this.#progress.close()
@@ -108,6 +130,8 @@ class JobManager {
       } finally {
         await this.#store.release(finished)
         if (finished) markFinished(this.#store.directory, this.#claim.run)
+        // Last, because a client takes the end of its connection for the job having given its state back.
+        await server?.close()
       }
     }
   }
@@ -116,25 +140,54 @@ class JobManager {
     return this.#attempt?.inputEnded === true
   }
 
-  async #beginRun(): Promise<void> {
-    const latest = this.#store.latestCheckpoint
-    const finished = this.#store.finished && isMarkedFinished(this.#store.directory, this.#claim.run)
-    const warn = (message: string): void => this.#progress.note(message)
-    if (!finished && !this.#settings.fresh) {
-      if (latest !== undefined) this.#progress.note(`resuming from checkpoint ${latest}`)
-      this.#committers = new Committers(this.#graph, this.#claim.run, warn)
-    } else {
-      const run = randomUUID()
-      this.#committers = new Committers(this.#graph, run, warn)
-      // A start that is refused must leave the state as it was: it may be one that somebody wants to resume.
-      await this.#committers.checkFresh(this.#settings.overwrite)
-      if (latest !== undefined && !finished) {
-        this.#progress.note(`--fresh: forgetting checkpoint ${latest} and everything before it, in ${this.#store.directory}`)
-      }
-      this.#claim = this.#store.forget(run)
-      removeFinishMark(this.#store.directory)
+  get #restoreContext(): RestoreContext {
+    return {
+      store: this.#store,
+      graph: this.#description,
+      maxParallelism: this.#plan.maxParallelism,
+      settings: this.#settings,
+      note: (message) => this.#progress.note(message),
     }
+  }
+
+  // Beginning
+
+  async #beginRun(): Promise<void> {
+    const finished = this.#store.finished && isMarkedFinished(this.#store.directory, this.#claim.run)
+    if (this.#settings.from !== undefined) await this.#beginFrom(this.#settings.from)
+    else if (finished || this.#settings.fresh) await this.#beginFresh(finished)
+    else {
+      const latest = this.#store.latestCheckpoint
+      if (latest !== undefined) this.#progress.note(`resuming from checkpoint ${latest}`)
+    }
+    this.#committers ??= this.#makeCommitters(this.#claim.run)
     this.#store.sweep()
+  }
+
+  #makeCommitters(run: string): Committers {
+    const { commitTimeoutMs } = this.#settings
+    return new Committers(this.#graph, run, (message) => this.#progress.note(message), { commitTimeoutMs })
+  }
+
+  async #beginFresh(finished: boolean): Promise<void> {
+    const latest = this.#store.latestCheckpoint
+    const run = randomUUID()
+    this.#committers = this.#makeCommitters(run)
+    // A start that is refused must leave the state as it was: it may be one that somebody wants to resume.
+    await this.#committers.checkFresh(this.#settings.overwrite)
+    if (latest !== undefined && !finished) {
+      this.#progress.note(`--fresh: forgetting checkpoint ${latest} and everything before it, in ${this.#store.directory}`)
+    }
+    this.#claim = this.#store.forget(run)
+    removeFinishMark(this.#store.directory)
+  }
+
+  async #beginFrom(from: string): Promise<void> {
+    if (this.#settings.fresh) {
+      throw new SluiceError('INVALID_OPTION', '--fresh and --from say different things about where to begin')
+    }
+    this.#claim = (await new ExplicitStart(from, this.#restoreContext).begin()) ?? this.#claim
+    removeFinishMark(this.#store.directory)
   }
 
   async #runAttempts(): Promise<void> {
@@ -149,8 +202,11 @@ class JobManager {
         const delayMs = failure.canRestart && !this.#stopping ? strategy.onFailure(performance.now()) : undefined
         if (delayMs === undefined) throw failure
         this.#restarts++
+        this.#lastFailure = failure
+        this.#restarting = true
         this.#progress.failed(failure, delayMs)
         await delay(delayMs, undefined, { signal: this.#interruptPause.signal }).catch(() => undefined)
+        this.#restarting = false
         this.#claim = this.#store.nextAttempt()
         this.#store.sweep()
       }
@@ -159,8 +215,6 @@ class JobManager {
 
   #startAttempt(): Attempt {
     const latest = this.#store.latest()
-    // Before any worker starts: a job that cannot go on with what is stored says so at once.
-    if (latest !== undefined) this.#checkGraph(latest)
     return new Attempt({
       plan: this.#plan,
       graph: this.#description,
@@ -172,15 +226,17 @@ class JobManager {
       prepared: this.#prepare(latest),
       startWorkers: (listener): Workers =>
         this.#plan.workers === 0
-          ? startInline(this.#graph, systemClock, listener)
+          ? startInline(this.#graph, systemClock, (operator) => this.#store.base(operator), listener)
           : startThreads(this.#plan.workers, { job: this.#graph.job, module: this.#plan.module, earlierOutcomes }, listener),
       observer: {
         onDeployed: (counters, pending) => this.#progress.follow(counters, pending),
-        onCheckpoint: (checkpoint, durationMs) => {
+        onCheckpoint: (record) => {
           this.#checkpoints++
-          this.#progress.checkpoint(checkpoint, durationMs)
+          this.#lastCheckpoint = record
+          this.#progress.checkpoint(record.checkpoint, record.durationMs)
         },
-        onCheckpointAborted: (checkpoint, reason) => this.#progress.note(`checkpoint ${checkpoint} was given up: ${reason}`),
+        onCheckpointAborted: ({ checkpoint, failure }) =>
+          this.#progress.note(`checkpoint ${checkpoint} was given up: ${failure!.message}`),
       },
     })
   }
@@ -188,45 +244,66 @@ class JobManager {
   // Restoring
 
   async #prepare(latest: Manifest | undefined): Promise<Prepared> {
+    // Before any output is touched: a job that cannot go on with what is stored says so at once.
+    const dropped = latest === undefined ? [] : await this.#settleGraph(latest)
     const committed = latest !== undefined && this.#store.committedThrough >= latest.checkpoint
-    const pending = latest === undefined || committed ? [] : latest.committables
+    const pending = latest === undefined || committed ? [] : this.#pendingOf(latest)
     // A run that has completed nothing yet has shown nothing: what is visible in its outputs came from somebody else.
     const fresh = latest === undefined || latest.initial
     await this.#committers!.open(fresh, this.#settings.overwrite, pending, latest?.checkpoint ?? this.#claim.lastCheckpoint)
     if (latest !== undefined && !committed) this.#store.committed(latest.checkpoint, this.#settings.checkpoint.retain)
-    const manifest = latest ?? (await this.#initialCheckpoint())
+    await this.#foldAll()
+    const restored = latest === undefined ? await this.#initialCheckpoint() : await this.#withNewSources(latest)
+    const unfolded = { deltas: this.#store.unfolded(restored), read: this.#store.readDelta.bind(this.#store) }
     return {
-      restores: dealCheckpoint(manifest, this.#plan, (chunk) => this.#store.readChunk(manifest.checkpoint, chunk)),
-      lastCheckpoint: Math.max(manifest.checkpoint, this.#claim.lastCheckpoint),
+      restores: dealCheckpoint(restored, this.#plan, unfolded),
+      lastCheckpoint: Math.max(restored.checkpoint, this.#claim.lastCheckpoint),
+      restored,
+      dropped,
     }
   }
 
-  #checkGraph(latest: Manifest): void {
-    const { directory } = this.#store
-    if (latest.maxParallelism !== this.#plan.maxParallelism) {
-      throw new SluiceError(
-        'STATE_OF_ANOTHER_GRAPH',
-        `the state in ${directory} has ${latest.maxParallelism} key groups, the job now asks for ${this.#plan.maxParallelism}`,
-        { hint: 'maxParallelism is fixed for the life of the state; put it back, or forget the state with --fresh' },
-      )
-    }
-    if (latest.fingerprint === this.#plan.fingerprint) return
-    const difference = graphDifference(withoutStates(latest.graph), withoutStates(this.#description))
-    if (difference !== undefined) {
-      throw new SluiceError('STATE_OF_ANOTHER_GRAPH', `the state in ${directory} was made by another graph: ${difference}`, {
-        hint: 'put the job back as it was, or forget the state with --fresh',
-      })
-    }
-    this.#checkStates(latest)
+  /** What is to be committed; with its consent the output of sinks that the job no longer has is let go. */
+  #pendingOf(latest: Manifest): Manifest['committables'] {
+    if (!this.#settings.allowDroppedState) return latest.committables
+    const sinks = new Set(this.#description.map(({ id }) => id))
+    return latest.committables.filter(({ operator }) => sinks.has(operator))
   }
 
-  /** The graph is the same but for the states that its operators declare: whether they can hold what was stored. */
-  #checkStates(latest: Manifest): void {
-    const problems = stateProblems(latest.graph, this.#description)
-    if (problems.length === 0) return
-    const [{ operator, hint }] = problems as readonly [StateProblem]
-    const all = problems.map((each) => `the state '${each.state}' of '${each.operator}' ${each.problem}`).join('; ')
-    throw new SluiceError('STATE_INCOMPATIBLE', all, { operator, hint })
+  /** So far as older checkpoints that are kept allow, the base holds the restored one before the first record. */
+  async #foldAll(): Promise<void> {
+    while (this.#store.foldStep()) await nextTurn()
+    while (this.#store.purgeStep()) await nextTurn()
+  }
+
+  /** @throws SluiceError when the job cannot go on with what is stored */
+  async #settleGraph(latest: Manifest): Promise<readonly DroppedState[]> {
+    if (latest.fingerprint === this.#plan.fingerprint && latest.maxParallelism === this.#plan.maxParallelism) return []
+    const report = judgeRestore(latest, `the state in ${this.#store.directory}`, this.#restoreContext)
+    if (!report.operators.some(({ verdict }) => verdict === 'dropped')) return []
+    // Older checkpoints hold what is dropped, so they end here; and in the base it can be found by name.
+    this.#store.committed(this.#store.committedThrough, 1)
+    await this.#foldAll()
+    return droppedFromBase(report, this.#store, latest.checkpoint)
+  }
+
+  /** A source that the restored checkpoint does not know begins at its beginning; that, too, is stored before its first record. */
+  async #withNewSources(latest: Manifest): Promise<Manifest> {
+    const known = new Set(latest.subtasks.flatMap(({ operators }) => operators.map(({ operator }) => operator)))
+    const added = await this.#enumerateSplits((id) => !known.has(id))
+    if (added.length === 0) return latest
+    const manifest: Manifest = {
+      ...latest,
+      checkpoint: this.#claim.lastCheckpoint + 1,
+      attempt: this.#claim.attempt,
+      completedAtMs: Date.now(),
+      subtasks: [...latest.subtasks, ...added],
+      deltas: this.#store.unfolded(latest),
+      committables: [],
+    }
+    this.#store.complete(manifest)
+    this.#store.committed(manifest.checkpoint, this.#settings.checkpoint.retain)
+    return manifest
   }
 
   /** Checkpoint 0: the sources' splits, before the first record, so that every replay begins at the same place. */
@@ -239,44 +316,150 @@ class JobManager {
       fingerprint: this.#plan.fingerprint,
       graph: this.#description,
       maxParallelism: this.#plan.maxParallelism,
-      subtasks: await this.#enumerateSplits(),
+      subtasks: await this.#enumerateSplits(() => true),
       committables: [],
+      deltas: [],
+      dropped: [],
     }
     this.#store.complete(manifest)
     return manifest
   }
 
-  async #enumerateSplits(): Promise<readonly StoredSubtask[]> {
+  async #enumerateSplits(isNew: (source: string) => boolean): Promise<readonly StoredSubtask[]> {
     const ids = nodeIds(this.#graph)
     const sources = this.#graph.nodes.flatMap((node) =>
       node.body.type === 'source' ? [{ id: ids[node.index]!, source: node.body.source }] : [],
     )
     return await Promise.all(
-      sources.map(async ({ id, source }) => {
-        const { parallelism } = taskPlan(this.#plan, id)
-        const splits = await enumerate(id, () => source.enumerate({ parallelism }))
-        const operator: OperatorSnapshot = {
-          operator: id,
-          watermark: WATERMARK_NONE,
-          records: 0,
-          splits: splits.map((split, index) => ({ index, split: encodeValue(split), done: false })),
-          chunks: [],
-        }
-        return { task: id, subtask: 0, parallelism: 1, channelWatermarks: {}, operators: [{ ...operator, chunks: [] }] }
-      }),
+      sources
+        .filter(({ id }) => isNew(id))
+        .map(async ({ id, source }) => {
+          const { parallelism } = taskPlan(this.#plan, id)
+          const splits = await enumerate(id, () => source.enumerate({ parallelism }))
+          const operator = {
+            operator: id,
+            watermark: WATERMARK_NONE,
+            records: 0,
+            splits: splits.map((split, index) => ({ index, split: encodeValue(split), done: false })),
+          }
+          return { task: id, subtask: 0, parallelism: 1, channelWatermarks: {}, operators: [operator] }
+        }),
     )
   }
 
   // Ending
 
-  #requestStop(): void {
-    this.#stopping = true
-    this.#progress.note('stopping: one more checkpoint; press Ctrl-C again to stop at once')
+  #requestStop(options: StopOptions): void {
+    if (this.#stopping !== undefined) return
+    this.#stopping = options
+    this.#progress.note(
+      options.drain
+        ? 'draining: reading no more, everything behind comes to its end'
+        : 'stopping: one more checkpoint; press Ctrl-C again to stop at once',
+    )
     this.#interruptPause.abort()
-    this.#attempt?.requestStop()
+    if (options.drain) this.#attempt?.requestDrain()
+    else this.#attempt?.requestStop()
   }
 
-  #result(status: JobResult['status']): JobResult {
+  async #end(finished: boolean): Promise<JobResult> {
+    const savepoint = await this.#lastSavepoint(finished)
+    await this.#forgetClaimed()
+    // The next start of a job that was stopped has nothing to do, then, before its first record.
+    if (!finished) await this.#foldAll()
+    return { ...this.#result(finished ? 'finished' : 'stopped', savepoint), ...(savepoint === undefined ? {} : { savepoint }) }
+  }
+
+  /** Of a job that came to its end by itself while it was being stopped, there is nothing left to go on with. */
+  async #lastSavepoint(finished: boolean): Promise<string | undefined> {
+    const latest = this.#stopping?.savepoint ? this.#store.latest() : undefined
+    if (latest === undefined || latest.initial || (finished && this.#stopping?.drain !== true)) return undefined
+    const { path } = await this.#export(latest, this.#stopping?.directory)
+    return path
+  }
+
+  async #export(manifest: Manifest, directory: string | undefined): Promise<SavepointResult> {
+    const { stateDirectory, savepointDirectory } = this.#settings
+    const folder = directory ?? savepointDirectory ?? join(stateDirectory, `${this.#graph.job}-savepoints`)
+    const { path } = await writeSavepoint(this.#store, { ...manifest, committables: [] }, folder)
+    this.#progress.note(`savepoint ${path}, which is checkpoint ${manifest.checkpoint}`)
+    return { path, checkpoint: manifest.checkpoint }
+  }
+
+  /** A savepoint that was claimed has served once the job has a checkpoint of its own. */
+  async #forgetClaimed(): Promise<void> {
+    const { from, claim } = this.#settings
+    if (!claim || from === undefined || this.#checkpoints === 0 || /^\d+$/.test(from)) return
+    await removeSavepoint(from)
+  }
+
+  // Asked from outside
+
+  status(): JobStatus {
+    const attempt = this.#attempt
+    const pending = attempt?.checkpointing?.pending
+    const record = this.#lastCheckpoint
+    return {
+      job: this.#graph.job,
+      pid: process.pid,
+      run: this.#claim.run,
+      attempt: this.#claim.attempt,
+      state:
+        this.#stopping !== undefined
+          ? 'stopping'
+          : this.#restarting
+            ? 'restarting'
+            : attempt?.checkpointing
+              ? 'running'
+              : 'starting',
+      startedAtMs: this.#startedAtMs,
+      restarts: this.#restarts,
+      parallelism: this.#settings.parallelism,
+      workers: this.#plan.workers,
+      lastCheckpoint:
+        record === undefined
+          ? null
+          : {
+              id: record.checkpoint,
+              completedAtMs: record.triggeredAtMs + record.durationMs,
+              durationMs: record.durationMs,
+              bytes: record.bytes,
+            },
+      inFlightCheckpoint: pending === undefined ? null : { id: pending.checkpoint, missing: pending.missing },
+      tasks: this.#progress.tasks(),
+      lastFailure: this.#lastFailure === undefined ? null : toWireError(this.#lastFailure),
+    }
+  }
+
+  async checkpoint(): Promise<{ readonly checkpoint: number }> {
+    const { checkpoint } = await this.#running.request('requested')
+    return { checkpoint }
+  }
+
+  async savepoint({ directory }: SavepointOptions): Promise<SavepointResult> {
+    const checkpointing = this.#running
+    const manifest = await checkpointing.request('savepoint')
+    return await checkpointing.held(async () => {
+      // What the checkpoint lists is committed by this run; whoever restores the savepoint must not look for it.
+      await checkpointing.committed
+      return await this.#export(manifest, directory)
+    })
+  }
+
+  async stop(options: StopOptions): Promise<StopResult> {
+    this.#requestStop(options)
+    return await this.#stopped.promise
+  }
+
+  get #running(): NonNullable<Attempt['checkpointing']> {
+    const checkpointing = this.#attempt?.checkpointing
+    if (checkpointing !== undefined && this.#stopping === undefined) return checkpointing
+    throw new SluiceError('CONTROL_FAILED', `the job is ${this.status().state} and takes no checkpoint just now`, {
+      hint: 'ask again in a moment',
+    })
+  }
+
+  #result(status: JobResult['status'], savepoint: string | undefined): JobResult {
     const records = { in: 0, out: 0 }
     const types = new Map(
       this.#plan.tasks.flatMap((task) => task.operators.map((operator) => [operator.id, operator.type] as const)),
@@ -285,9 +468,13 @@ class JobManager {
       if (types.get(operator.operator) === 'source') records.in += operator.records
       if (types.get(operator.operator) === 'sink') records.out += operator.records
     }
-    this.#progress.ended(status, records.in, records.out)
+    this.#progress.ended(status, records.in, records.out, savepoint)
     return { status, restarts: this.#restarts, checkpoints: this.#checkpoints, recordsIn: records.in, recordsOut: records.out }
   }
+}
+
+function stopResultOf({ status, savepoint }: JobResult, checkpoint: number | undefined): StopResult {
+  return { status, ...(checkpoint === undefined ? {} : { checkpoint }), ...(savepoint === undefined ? {} : { savepoint }) }
 }
 
 async function enumerate(

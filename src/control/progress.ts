@@ -3,6 +3,7 @@ import type { SluiceError } from '../core/errors.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import { subtaskNames } from '../graph/execution-plan.ts'
 import { SubtaskCounters } from '../protocol/counters.ts'
+import type { TaskStatus } from './job-control.ts'
 
 const TABLE_EVERY_MS = 500
 const LINE_EVERY_MS = 5_000
@@ -38,6 +39,7 @@ export class Progress {
   #rows: readonly { readonly counters: SubtaskCounters; readonly task: string }[] = []
   #before = new Map<string, { readonly recordsIn: number; readonly recordsOut: number; readonly busyMs: number }>()
   #beforeMs = performance.now()
+  #followedMs = performance.now()
   #timer: NodeJS.Timeout | undefined
   #lastCheckpoint = 'no checkpoint yet'
   #pending: () => { readonly checkpoint: number; readonly missing: readonly string[] } | undefined = () => undefined
@@ -66,6 +68,7 @@ export class Progress {
     }))
     this.#before = new Map()
     this.#beforeMs = performance.now()
+    this.#followedMs = this.#beforeMs
     clearInterval(this.#timer)
     if (this.#mode === 'quiet') return
     this.#timer = setInterval(() => this.#show(), this.#mode === 'table' ? TABLE_EVERY_MS : LINE_EVERY_MS)
@@ -90,12 +93,16 @@ export class Progress {
     process.stderr.write(`${this.#plan.job}: ${message}\n`)
   }
 
-  ended(status: string, recordsIn: number, recordsOut: number): void {
+  ended(status: string, recordsIn: number, recordsOut: number, savepoint: string | undefined): void {
     const seconds = (performance.now() - this.#startedMs) / 1000
-    if (this.#mode === 'json') return this.#json({ event: 'ended', status, recordsIn, recordsOut, seconds })
+    if (this.#mode === 'json') {
+      const left = savepoint === undefined ? {} : { savepoint }
+      return this.#json({ event: 'ended', status, recordsIn, recordsOut, seconds, ...left })
+    }
     if (this.#mode === 'table' && this.#rows.length > 0) this.#show()
     this.#table?.done()
-    const resume = status === 'stopped' ? '; run the same command again to resume' : ''
+    const from = savepoint === undefined ? '' : `, or anywhere with --from ${savepoint}`
+    const resume = status === 'stopped' ? `; run the same command again to resume${from}` : ''
     this.note(`${status} after ${seconds.toFixed(1)} s, ${count(recordsIn)} records read, ${count(recordsOut)} written${resume}`)
   }
 
@@ -115,6 +122,33 @@ export class Progress {
     if (this.#table !== undefined) return this.#table(renderTable(this.#plan.job, tasks, checkpoint))
     const source = tasks[0]!
     this.note(`${count(source.recordsIn)} records read, ${count(source.inPerSecond)}/s, ${checkpoint}`)
+  }
+
+  /** What each task has done so far. */
+  tasks(): readonly TaskStatus[] {
+    return this.#plan.tasks.map((task) => {
+      const rows = this.#rows.filter((row) => row.task === task.id).map((row) => row.counters)
+      const sum = (counter: 'recordsIn' | 'recordsOut' | 'busyMs' | 'late'): number =>
+        rows.reduce((total, row) => total + row.get(counter), 0)
+      const watermark = Math.min(...rows.map((row) => row.get('watermark')))
+      const elapsedMs = Math.max(1, performance.now() - this.#followedMs)
+      return {
+        id: task.id,
+        operators: task.operators.map((operator) => operator.id),
+        recordsIn: sum('recordsIn'),
+        recordsOut: sum('recordsOut'),
+        busyPercent: Math.min(100, (100 * sum('busyMs')) / elapsedMs / Math.max(1, rows.length)),
+        watermark:
+          watermark === Number.POSITIVE_INFINITY
+            ? rows.length === 0
+              ? null
+              : 'end'
+            : Number.isFinite(watermark)
+              ? watermark
+              : null,
+        late: sum('late'),
+      }
+    })
   }
 
   #rates(): readonly TaskRate[] {

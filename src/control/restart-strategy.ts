@@ -69,7 +69,8 @@ function exponential(options: Extract<RestartOptions, { strategy: 'exponential' 
       if (nowMs - lastMs > QUIET_MS) failures = 0
       lastMs = nowMs
       if (++failures > attempts) return undefined
-      const delayMs = Math.min(maxMs, initialMs * factor ** (failures - 1))
+      // Bounded before it is multiplied: a pause of 0 stays 0, however large the factor has become.
+      const delayMs = Math.min(maxMs, initialMs * Math.min(factor ** (failures - 1), Number.MAX_VALUE))
       return Math.round(delayMs * (1 + jitter * (2 * random() - 1)))
     },
   }

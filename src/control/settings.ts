@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { CoordinatorOptions } from '../checkpoint/checkpoint-coordinator.ts'
+import type { ByteSize } from '../core/bytes.ts'
+import { byteSize } from '../core/bytes.ts'
 import { messageOf, SluiceError } from '../core/errors.ts'
 import type { Duration } from '../core/time.ts'
 import { durationMs } from '../core/time.ts'
@@ -15,24 +17,52 @@ export interface JobOptions {
   readonly maxParallelism?: number
   /** Worker threads. `0` runs everything in the calling thread. Default: the smaller of parallelism and CPUs. */
   readonly workers?: number
-  /** What holds for every record in state and output. `at-least-once` is kept by doing no less than exactly-once. */
-  readonly guarantee?: 'exactly-once' | 'at-least-once'
+  /**
+   * What holds for every record in state and output after a failure. Default: `exactly-once`.
+   * `at-least-once` holds no input back while a checkpoint is taken, so records that come early may count twice.
+   * `at-most-once` replays nothing: what was under way is lost.
+   */
+  readonly guarantee?: Guarantee
   readonly checkpoint?: CheckpointOptions
   /** The job's state is in a folder of this one, named after the job. Default: `.sluice`. */
   readonly stateDirectory?: string
+  /** Savepoints are in folders of this one. Default: `<stateDirectory>/<job>-savepoints`. */
+  readonly savepointDirectory?: string
+  /** What keyed state may take in memory, over all subtasks, in bytes or as `'512mb'`. Default: no bound. */
+  readonly stateMemory?: ByteSize
+  /** A sink that cannot commit is tried again for so long before the attempt fails; `0` for not at all. Default: 10 m. */
+  readonly commitTimeout?: Duration
+  /** A task that stands still for so long in one call of a function fails. Default: 60 s. */
+  readonly watchdog?: Duration | 'off'
   /** Default: exponential, from 1 s to 1 m, at most 10 attempts. */
   readonly restart?: RestartOptions
   /** What becomes of a record that cannot be read. */
   readonly onBadRecord?: 'fail'
 }
 
+/** What holds for every record after a failure. */
+export type Guarantee = 'exactly-once' | 'at-least-once' | 'at-most-once'
+
+/** How the barriers of a checkpoint pass through tasks; see `checkpoint.mode`. */
+export type BarrierMode = 'aligned' | 'unaligned' | 'aligned-then-unaligned' | 'stop-the-world'
+
 export interface CheckpointOptions {
   /** From one checkpoint to the next; output becomes visible once per checkpoint. Default: 10 s. */
   readonly every?: Duration | 'off'
-  readonly mode?: 'aligned'
+  /**
+   * Default: `aligned`. A task waits until the barrier has come from all its inputs; under backpressure that takes long.
+   * `unaligned`: it does not wait, and the records on their way are stored with its state. Only exactly-once.
+   * `aligned-then-unaligned`: it waits for `alignmentTimeout` and then does not. Only exactly-once.
+   * `stop-the-world`: sources stop until the checkpoint is complete. For measuring only: it shows what the other modes save.
+   */
+  readonly mode?: BarrierMode
+  /** From the trigger of a checkpoint until it is unaligned; only with `aligned-then-unaligned`. Default: 1 s. */
+  readonly alignmentTimeout?: Duration
+  /** Checkpoints that may be under way at a time, 1 to 16. More than one needs mode `aligned` and no `minPause`. Default: 1. */
+  readonly maxConcurrent?: number
   /** A checkpoint that is not complete by then is aborted. Default: 10 m. */
   readonly timeout?: Duration
-  /** From the completion of a checkpoint to the next. Default: 0. */
+  /** From the completion of a checkpoint to the next. What a person or a savepoint asks for does not wait for it. Default: 0. */
   readonly minPause?: Duration
   /** Consecutive checkpoints that may fail before the job does. Default: 0. */
   readonly tolerableFailures?: number
@@ -48,11 +78,27 @@ const JOB_OPTIONS = [
   'guarantee',
   'checkpoint',
   'stateDirectory',
+  'savepointDirectory',
+  'stateMemory',
+  'commitTimeout',
+  'watchdog',
   'restart',
   'onBadRecord',
 ]
-const RUN_OPTIONS = [...JOB_OPTIONS, 'module', 'fresh', 'overwrite', 'quiet', 'json']
-const CHECKPOINT_OPTIONS = ['every', 'mode', 'timeout', 'minPause', 'tolerableFailures', 'retain']
+const RUN_OPTIONS = [...JOB_OPTIONS, 'module', 'fresh', 'overwrite', 'from', 'claim', 'allowDroppedState', 'quiet', 'json']
+const CHECKPOINT_OPTIONS = [
+  'every',
+  'mode',
+  'alignmentTimeout',
+  'maxConcurrent',
+  'timeout',
+  'minPause',
+  'tolerableFailures',
+  'retain',
+]
+
+const GUARANTEES: readonly Guarantee[] = ['exactly-once', 'at-least-once', 'at-most-once']
+const MODES: readonly BarrierMode[] = ['aligned', 'unaligned', 'aligned-then-unaligned', 'stop-the-world']
 
 /** Options of one run, on top of the job's. */
 export interface RunOptions extends JobOptions {
@@ -62,10 +108,21 @@ export interface RunOptions extends JobOptions {
   readonly fresh?: boolean
   /** A fresh start may remove output that another run has committed to its folders. */
   readonly overwrite?: boolean
+  /** Begin with this savepoint or checkpoint: its folder, or the id of a checkpoint that was kept. */
+  readonly from?: string
+  /** What the job begins `from` belongs to it from now on, and is removed when it is no longer needed. Without it, it stays untouched. */
+  readonly claim?: boolean
+  /** State of operators or declarations that the job no longer has is dropped instead of refused. */
+  readonly allowDroppedState?: boolean
   /** Say nothing about the progress. */
   readonly quiet?: boolean
   /** Progress as JSON lines on stderr. */
   readonly json?: boolean
+}
+
+export interface CheckpointSettings extends CoordinatorOptions {
+  readonly retain: number
+  readonly mode: BarrierMode
 }
 
 /** Options with every default filled in and every value checked. */
@@ -73,12 +130,23 @@ export interface JobSettings {
   readonly parallelism: number
   readonly maxParallelism: number
   readonly workers: number
-  readonly checkpoint: CoordinatorOptions & { readonly retain: number }
+  readonly guarantee: Guarantee
+  readonly checkpoint: CheckpointSettings
   readonly stateDirectory: string
+  /** `undefined` for the default, which the job's name is a part of. */
+  readonly savepointDirectory: string | undefined
+  /** `undefined` for no bound. */
+  readonly stateMemoryBytes: number | undefined
+  readonly commitTimeoutMs: number
+  /** `Infinity` when it is off. */
+  readonly watchdogMs: number
   readonly restart: RestartOptions
   readonly module: string | undefined
   readonly fresh: boolean
   readonly overwrite: boolean
+  readonly from: string | undefined
+  readonly claim: boolean
+  readonly allowDroppedState: boolean
   readonly progress: 'quiet' | 'json' | 'human'
 }
 
@@ -90,39 +158,114 @@ export function resolveSettings(job: JobOptions, run: RunOptions, flags: RunOpti
   onlyKnown(run, 'run()', RUN_OPTIONS)
   const options = { ...job, ...run, ...flags }
   const checkpoint = { ...job.checkpoint, ...run.checkpoint, ...flags.checkpoint }
-  onlyKnown(checkpoint, 'checkpoint', CHECKPOINT_OPTIONS)
-  oneOf(options.onBadRecord ?? 'fail', 'onBadRecord', ['fail'])
   const maxParallelism = whole(options.maxParallelism ?? 128, 'maxParallelism', 1, 32_768)
   const parallelism = whole(options.parallelism ?? Math.min(CPUS, maxParallelism), 'parallelism', 1, maxParallelism)
   const restart = options.restart ?? { strategy: 'exponential' }
-  oneOf(options.guarantee ?? 'exactly-once', 'guarantee', ['exactly-once', 'at-least-once'])
-  oneOf(checkpoint.mode ?? 'aligned', 'checkpoint.mode', ['aligned'])
+  const guarantee = oneOf(options.guarantee ?? 'exactly-once', 'guarantee', GUARANTEES)
+  oneOf(options.onBadRecord ?? 'fail', 'onBadRecord', ['fail'])
   restartStrategy(restart)
   return {
     parallelism,
     maxParallelism,
     workers: whole(options.workers ?? Math.min(parallelism, CPUS), 'workers', 0, 1024),
-    checkpoint: {
-      intervalMs: interval(checkpoint.every ?? '10s'),
-      timeoutMs: durationMs(checkpoint.timeout ?? '10m', 'checkpoint.timeout'),
-      minPauseMs: durationMs(checkpoint.minPause ?? 0, 'checkpoint.minPause'),
-      tolerableFailures: whole(checkpoint.tolerableFailures ?? 0, 'checkpoint.tolerableFailures', 0, Number.MAX_SAFE_INTEGER),
-      retain: whole(checkpoint.retain ?? 1, 'checkpoint.retain', 1, 1_000_000),
-    },
-    stateDirectory: resolve(options.stateDirectory ?? '.sluice'),
+    guarantee,
+    checkpoint: checkpointSettings(checkpoint, guarantee),
+    stateDirectory: resolve(text(options.stateDirectory, 'stateDirectory') ?? '.sluice'),
+    savepointDirectory: absolute(text(options.savepointDirectory, 'savepointDirectory')),
+    stateMemoryBytes: options.stateMemory === undefined ? undefined : byteSize(options.stateMemory, 'stateMemory'),
+    commitTimeoutMs: durationMs(options.commitTimeout ?? '10m', 'commitTimeout'),
+    watchdogMs: lengthOrOff(options.watchdog ?? '60s', 'watchdog'),
     restart,
     module: options.module,
     fresh: options.fresh ?? false,
     overwrite: options.overwrite ?? false,
+    ...origin(options),
     progress: options.quiet ? 'quiet' : options.json ? 'json' : 'human',
   }
 }
 
-function interval(every: Duration | 'off'): number {
-  if (every === 'off') return Number.POSITIVE_INFINITY
-  const ms = durationMs(every, 'checkpoint.every')
+function checkpointSettings(options: CheckpointOptions, guarantee: Guarantee): CheckpointSettings {
+  onlyKnown(options, 'checkpoint', CHECKPOINT_OPTIONS)
+  const mode = oneOf(options.mode ?? 'aligned', 'checkpoint.mode', MODES)
+  const settings: CheckpointSettings = {
+    intervalMs: lengthOrOff(options.every ?? '10s', 'checkpoint.every'),
+    timeoutMs: durationMs(options.timeout ?? '10m', 'checkpoint.timeout'),
+    minPauseMs: durationMs(options.minPause ?? 0, 'checkpoint.minPause'),
+    tolerableFailures: whole(options.tolerableFailures ?? 0, 'checkpoint.tolerableFailures', 0, Number.MAX_SAFE_INTEGER),
+    maxConcurrent: whole(options.maxConcurrent ?? 1, 'checkpoint.maxConcurrent', 1, 16),
+    alignmentTimeoutMs: alignmentTimeout(mode, options.alignmentTimeout),
+    retain: whole(options.retain ?? 1, 'checkpoint.retain', 1, 1_000_000),
+    mode,
+  }
+  refuseContradictions(settings, guarantee)
+  return settings
+}
+
+function alignmentTimeout(mode: BarrierMode, timeout: Duration | undefined): number {
+  if (mode === 'aligned-then-unaligned') return durationMs(timeout ?? '1s', 'checkpoint.alignmentTimeout')
+  if (timeout === undefined) return Number.POSITIVE_INFINITY
+  throw new SluiceError('INVALID_OPTION', `checkpoint.alignmentTimeout has no meaning in mode '${mode}'`, {
+    hint: "it belongs to checkpoint.mode 'aligned-then-unaligned'",
+  })
+}
+
+/** Options that are right by themselves and not together. */
+function refuseContradictions({ mode, maxConcurrent, minPauseMs }: CheckpointSettings, guarantee: Guarantee): void {
+  if (isUnaligned(mode) && guarantee !== 'exactly-once') {
+    throw new SluiceError('INVALID_OPTION', `checkpoint.mode '${mode}' keeps exactly-once only, not '${guarantee}'`, {
+      hint: "without exactly-once no task waits for barriers: use mode 'aligned'",
+    })
+  }
+  if (mode !== 'aligned' && guarantee === 'at-most-once') {
+    throw new SluiceError('INVALID_OPTION', `checkpoint.mode '${mode}' has no meaning with 'at-most-once'`, {
+      hint: "use mode 'aligned'",
+    })
+  }
+  if (maxConcurrent === 1) return
+  if (mode !== 'aligned') {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `checkpoint.maxConcurrent is ${maxConcurrent}, but mode '${mode}' takes one at a time`,
+    )
+  }
+  if (minPauseMs > 0) {
+    throw new SluiceError(
+      'INVALID_OPTION',
+      `checkpoint.maxConcurrent is ${maxConcurrent}, but a checkpoint.minPause between checkpoints allows one at a time`,
+    )
+  }
+}
+
+function isUnaligned(mode: BarrierMode): boolean {
+  return mode === 'unaligned' || mode === 'aligned-then-unaligned'
+}
+
+/** What the run begins with, if not with the newest state of the job. */
+function origin(options: RunOptions): Pick<JobSettings, 'from' | 'claim' | 'allowDroppedState'> {
+  const from = text(options.from, 'from')
+  const claim = options.claim ?? false
+  if (claim && from === undefined) {
+    throw new SluiceError('INVALID_OPTION', 'claim says what becomes of what the job begins from, and needs from', {
+      hint: 'write --from <folder or checkpoint id> --claim',
+    })
+  }
+  return { from, claim, allowDroppedState: options.allowDroppedState ?? false }
+}
+
+function lengthOrOff(length: Duration | 'off', what: string): number {
+  if (length === 'off') return Number.POSITIVE_INFINITY
+  const ms = durationMs(length, what)
   if (ms > 0) return ms
-  throw new SluiceError('INVALID_DURATION', 'checkpoint.every is zero', { hint: "write a length of time, or 'off'" })
+  throw new SluiceError('INVALID_DURATION', `${what} is zero`, { hint: "write a length of time, or 'off'" })
+}
+
+function text(value: string | undefined, what: string): string | undefined {
+  if (value === undefined || (typeof value === 'string' && value !== '')) return value
+  throw new SluiceError('INVALID_OPTION', `${what} must be a text that is not empty, not ${messageOf(value) || "''"}`)
+}
+
+function absolute(path: string | undefined): string | undefined {
+  return path === undefined ? undefined : resolve(path)
 }
 
 function whole(value: number, what: string, minimum: number, maximum: number): number {
@@ -138,8 +281,8 @@ function onlyKnown(options: object, where: string, known: readonly string[]): vo
   })
 }
 
-function oneOf(value: string, what: string, allowed: readonly string[]): void {
-  if (allowed.includes(value)) return
+function oneOf<T extends string>(value: T, what: string, allowed: readonly T[]): T {
+  if (allowed.includes(value)) return value
   throw new SluiceError(
     'INVALID_OPTION',
     `${what} is ${JSON.stringify(value)}; this version knows ${allowed.map((name) => `'${name}'`).join(', ')}`,

@@ -7,6 +7,7 @@ import type { Clock } from '../core/time.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
 import type { FromWorker, ToWorker, WorkerAssignment } from '../protocol/messages.ts'
 import { WorkerHost } from '../runtime/worker-host.ts'
+import type { BaseOf } from '../state/state-base.ts'
 
 /** The workers of one attempt, whatever they run on. */
 export interface Workers {
@@ -37,6 +38,15 @@ const WORKER_FILE = new URL(import.meta.url.endsWith('.ts') ? '../runtime/worker
 /** Semi-space of 32 MB: records live briefly, and the default of 16 MB promotes too many of them. */
 const YOUNG_GENERATION_MB = 96
 
+/** A heap that the user has given to the program is meant for its threads too, which would not take it over by themselves. */
+function heapLimit(): { readonly maxOldGenerationSizeMb?: number } {
+  const words = [...process.execArgv, ...(process.env['NODE_OPTIONS'] ?? '').split(/\s+/)]
+  const given = words
+    .map((word) => /^--max[-_]old[-_]space[-_]size=(\d+)$/.exec(word)?.[1])
+    .findLast((each) => each !== undefined)
+  return given === undefined ? {} : { maxOldGenerationSizeMb: Number(given) }
+}
+
 /** Threads of a pool, one long task each. The task's promise is the failure detector: it settles when the thread throws, exits or dies. */
 export function startThreads(count: number, reference: ModuleReference, listener: WorkerListener): Workers {
   const pool = new Piscina({
@@ -48,7 +58,7 @@ export function startThreads(count: number, reference: ModuleReference, listener
     // The default would freeze the worker's event loop between tasks.
     atomics: 'disabled',
     recordTiming: false,
-    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB, ...heapLimit() },
   })
   const ports: MessagePort[] = []
   let ending = false
@@ -97,10 +107,10 @@ function lost(worker: number, why: string, cause?: unknown): SluiceError {
 }
 
 /** The same host in the calling thread, at the other end of a message channel. */
-export function startInline(graph: StreamGraph, clock: Clock, listener: WorkerListener): Workers {
+export function startInline(graph: StreamGraph, clock: Clock, base: BaseOf, listener: WorkerListener): Workers {
   const { port1, port2 } = new MessageChannel()
   port1.on('message', (message: FromWorker) => listener.onMessage(message))
-  const served = new WorkerHost(port2, 0, graph, clock).serve()
+  const served = new WorkerHost(port2, 0, graph, clock, base).serve()
   const stop = async (): Promise<void> => {
     port1.postMessage({ type: 'stop' } satisfies ToWorker)
     await served

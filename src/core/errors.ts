@@ -40,14 +40,25 @@ const CODES = {
   STATE_INCOMPATIBLE: { restart: false },
   CHECKPOINT_UNREADABLE: { restart: false },
   CHECKPOINT_FAILED: { restart: true },
+  STATE_DROPPED: { restart: false },
+  SAVEPOINT_UNREADABLE: { restart: false },
+  SAVEPOINT_FAILED: { restart: false },
+  FORMAT_UNKNOWN: { restart: false },
   STORE_FAILED: { restart: false },
+  DISK_FULL: { restart: true },
   FENCED: { restart: false },
   // The running job
   OPERATOR_FAILED: { restart: true },
   ASYNC_TIMEOUT: { restart: true },
   SOURCE_FAILED: { restart: true },
   TIMER_LOOP: { restart: false },
+  TASK_STUCK: { restart: true },
+  OUT_OF_MEMORY: { restart: true },
   WORKER_LOST: { restart: true },
+  // Asking a job from outside
+  JOB_UNKNOWN: { restart: false },
+  JOB_NOT_RUNNING: { restart: false },
+  CONTROL_FAILED: { restart: false },
 } as const
 
 /** The code of a `SluiceError`; stable between versions. */

@@ -20,9 +20,8 @@ export interface KeyedContext {
   panes<V>(name: string): PaneTable<V>
   /**
    * Event-time and processing-time timers; those of different names know nothing of each other. Default: the name `''`.
-   * `derived` ones are not part of snapshots: they follow from values, and whoever sets them does so again when those are restored.
    */
-  timers(name?: string, derived?: boolean): KeyedTimers
+  timers(name?: string): KeyedTimers
   /**
    * The watermark that the current key's group had seen when it was last stored, when that is ahead of the operator's own: after a change
    * of parallelism subtasks that stood at different watermarks are merged, and what had happened to a group must not happen again.
@@ -33,7 +32,7 @@ export interface KeyedContext {
   watermarkFloorOf(group: number): number
   /**
    * Makes each key of this subtask that has a value in the table of that name the current one, and visits it. A visit may change or delete
-   * the value of its key; a key that another visit has meanwhile deleted is left out. Order: key group, then insertion.
+   * the value of its key; a key that another visit has meanwhile deleted is left out. Order: key group, then key.
    */
   forEachKey(table: string, visit: (key: unknown) => void): void
 }
@@ -54,9 +53,15 @@ export interface TableForm<V> extends StoredForm {
   restore(stored: unknown, from: StoredForm): V
 }
 
-/** A value for each key; every call speaks of the current key. */
+/**
+ * A value for each key; every call speaks of the current key. Snapshots hold what has changed since the last one, and are written beside the
+ * next records: so a table must know of each change before it happens.
+ */
 export interface KeyedTable<V> {
+  /** The value, to be looked at only. */
   get(): V | undefined
+  /** The value, for whoever is about to change it in place: from this call on it counts as changed. */
+  edit(): V | undefined
   /** Tells a value of `undefined` from none. */
   has(): boolean
   set(value: V): void
@@ -68,8 +73,10 @@ export interface KeyedTable<V> {
  * A window is named by its start in milliseconds.
  */
 export interface PaneTable<V> {
-  /** The current key's value in a window. */
+  /** The current key's value in a window, to be looked at only. */
   get(window: number): V | undefined
+  /** The same, for whoever is about to change it in place: from this call on it counts as changed. */
+  edit(window: number): V | undefined
   has(window: number): boolean
   set(window: number, value: V): void
   /** The windows that hold anything, in no particular order. */

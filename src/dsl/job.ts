@@ -1,7 +1,7 @@
 import { pathToFileURL } from 'node:url'
 import { flagsOf } from '../control/flags.ts'
 import type { JobResult } from '../control/job-manager.ts'
-import type { JobOptions, RunOptions } from '../control/settings.ts'
+import type { JobOptions, JobSettings, RunOptions } from '../control/settings.ts'
 import { resolveSettings } from '../control/settings.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { Source } from '../core/source.ts'
@@ -46,8 +46,9 @@ export class Job {
    */
   async run(overrides: RunOptions = {}): Promise<JobResult> {
     const graph = this.#builder.graph()
-    if (isWorkerOfJob()) return (await handOver(graph)) as JobResult
-    const settings = resolveSettings(this.#options, overrides, flagsOf(process.argv.slice(2)))
+    const resolve = (): JobSettings => resolveSettings(this.#options, overrides, flagsOf(process.argv.slice(2)))
+    if (isWorkerOfJob()) return (await handOver(graph, resolve)) as JobResult
+    const settings = resolve()
     // Loaded only here: worker threads import this module too, and must never load LMDB, nor wait for what they do not need.
     const { runJob } = await import('../control/job-manager.ts')
     return await runJob(graph, settings, settings.workers === 0 ? undefined : moduleOf(settings.module))

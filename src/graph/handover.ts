@@ -12,13 +12,33 @@ import type { StreamGraph } from './stream-graph.ts'
  */
 type EarlierOutcomes = Readonly<Record<string, { readonly result: unknown } | { readonly error: WireError }>>
 
-interface Expectation {
-  readonly job: string
-  readonly earlierOutcomes: EarlierOutcomes
-  readonly receive: (graph: StreamGraph) => void
+/** What a job would run with, as far as those who only look at it want to know. */
+export interface HandedOverSettings {
+  readonly parallelism: number
+  readonly maxParallelism: number
+  readonly workers: number
+  readonly stateDirectory: string
 }
 
-let expectation: Expectation | undefined
+/** A job as the module has built it. */
+export interface HandedOverJob {
+  readonly graph: StreamGraph
+  readonly settings: HandedOverSettings
+}
+
+interface Expectation {
+  /** `undefined` takes the first job that comes. */
+  readonly job: string | undefined
+  readonly earlierOutcomes: EarlierOutcomes
+  readonly receive: (graph: StreamGraph, settings: () => HandedOverSettings) => void
+}
+
+/**
+ * In one place for the whole thread: the job module may import another copy of this package than the program that looks at it, and must not
+ * begin to run because of that.
+ */
+const PLACE = Symbol.for('sluice.handover.expectation')
+const thread = globalThis as { [PLACE]?: Expectation }
 const handedOver = new Map<string, StreamGraph>()
 
 /** In a worker, before the job module is imported. */
@@ -26,20 +46,35 @@ export function expectGraph(job: string, earlierOutcomes: EarlierOutcomes): Prom
   const known = handedOver.get(job)
   if (known !== undefined) return Promise.resolve(known)
   return new Promise((resolve) => {
-    expectation = { job, earlierOutcomes, receive: resolve }
+    thread[PLACE] = { job, earlierOutcomes, receive: resolve }
+  })
+}
+
+/** In a thread that only looks at a job, before the module is imported: the first job that it runs. Rejects when its options are wrong. */
+export function expectFirstJob(): Promise<HandedOverJob> {
+  return new Promise((resolve, reject) => {
+    const receive: Expectation['receive'] = (graph, settings) => {
+      try {
+        resolve({ graph, settings: settings() })
+      } catch (error) {
+        reject(error)
+      }
+    }
+    thread[PLACE] = { job: undefined, earlierOutcomes: {}, receive }
   })
 }
 
 /** Whether this thread is a worker of a job, where `run()` only hands over. */
 export function isWorkerOfJob(): boolean {
-  return !isMainThread && expectation !== undefined
+  return !isMainThread && thread[PLACE] !== undefined
 }
 
 /** In a worker, instead of running: the job's earlier result, or a promise that never settles. */
-export function handOver(graph: StreamGraph): Promise<unknown> {
+export function handOver(graph: StreamGraph, settings: () => HandedOverSettings): Promise<unknown> {
+  const expectation = thread[PLACE]
   handedOver.set(graph.job, graph)
-  if (expectation?.job === graph.job) {
-    expectation.receive(graph)
+  if (expectation !== undefined && (expectation.job ?? graph.job) === graph.job) {
+    expectation.receive(graph, settings)
     return new Promise(() => {})
   }
   const earlier = expectation?.earlierOutcomes[graph.job]

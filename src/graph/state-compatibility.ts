@@ -1,98 +1,91 @@
 import type { Json } from '../core/json.ts'
-import type { NodeDescription } from './stream-graph.ts'
 
 /*
- * Whether a job can go on with the state that an earlier edition of it stored. Pure. What always holds:
+ * Whether an operator can go on with the states that an earlier edition of it declared. Pure. What always holds:
  *
- * - Nothing that was stored is dropped or misread without a word: a state that is gone, of another kind or of a version without a way to
- *   today's is refused.
+ * - Nothing that was stored is dropped or misread without a word: a state that is gone is told, one of another kind or of a version without a
+ *   way to today's is incompatible.
  * - What changes nothing about the stored values (a state that is new, another length of life, a migration that is not needed) is no
  *   difference.
  */
 
 /** What a node's settings say about one of its states. Older graphs say less. */
-interface DeclaredState {
+export interface DeclaredState {
   readonly name: string
   readonly kind: string
   readonly version?: number
   readonly migrates?: boolean
 }
 
-/** Why the state of an operator cannot be used as it is. */
-export interface StateProblem {
-  readonly operator: string
+/** What becomes of one state when a job goes on with what is stored. */
+export type StateVerdict = 'kept' | 'migrated' | 'new' | 'dropped' | 'incompatible'
+
+/** A state of an operator, then and now. */
+export interface StateComparison {
   readonly state: string
-  readonly problem: string
+  readonly verdict: StateVerdict
+  /** What differs, as the end of a sentence that begins with the state. */
+  readonly detail?: string
   /** What to write instead. */
-  readonly hint: string
+  readonly hint?: string
 }
 
-/** Everything that stands between the stored states and the declared ones of the operators that both graphs have. */
-export function stateProblems(before: readonly NodeDescription[], after: readonly NodeDescription[]): readonly StateProblem[] {
-  const now = new Map(after.map((node) => [node.id, node]))
-  return before.flatMap((node) => {
-    const other = now.get(node.id)
-    return other === undefined ? [] : nodeProblems(node, other)
-  })
+/** What becomes of each stored state, and which ones are new, by the settings of the operator then and now. */
+export function compareStates(before: Json, after: Json): readonly StateComparison[] {
+  const [stored, declared] = [statesOf(before), statesOf(after)]
+  const now = new Map(declared.map((state) => [state.name, state]))
+  const then = new Set(stored.map((state) => state.name))
+  return [
+    ...stored.map((state) => ({ state: state.name, ...outcomeOf(state, now.get(state.name)) })),
+    ...declared.filter((state) => !then.has(state.name)).map(({ name }) => ({ state: name, verdict: 'new' as const })),
+  ]
 }
 
-/** The graph without what its nodes say about their states: what else must be equal to go on. */
-export function withoutStates(graph: readonly NodeDescription[]): readonly NodeDescription[] {
-  return graph.map((node) => ({ ...node, settings: settingsWithoutStates(node.settings) }))
-}
+type Outcome = Omit<StateComparison, 'state'>
 
-function settingsWithoutStates(settings: Json): Json {
-  if (!isFields(settings) || !Array.isArray(settings['states'])) return settings
-  const { states: _, ...rest } = settings
-  // An operator that declares its first state had no settings before.
-  return Object.keys(rest).length === 0 ? null : rest
-}
-
-function nodeProblems(before: NodeDescription, after: NodeDescription): readonly StateProblem[] {
-  const declared = new Map(statesOf(after.settings).map((state) => [state.name, state]))
-  return statesOf(before.settings).flatMap((stored) => {
-    const found = problemOf(stored, declared.get(stored.name))
-    return found === undefined ? [] : [{ operator: after.id, state: stored.name, ...found }]
-  })
-}
-
-function problemOf(stored: DeclaredState, declared: DeclaredState | undefined): { problem: string; hint: string } | undefined {
+function outcomeOf(stored: DeclaredState, declared: DeclaredState | undefined): Outcome {
   if (declared === undefined) {
+    const verb = stored.kind === 'operator-list' ? 'operatorList' : stored.kind
     return {
-      problem: 'is no longer declared, and what it holds would be dropped',
-      hint: `keep ${stored.name}: ${stored.kind === 'operator-list' ? 'operatorList' : stored.kind}State(...) declared, or forget the state with --fresh`,
+      verdict: 'dropped',
+      detail: 'is no longer declared, and what it holds would be dropped',
+      hint: `keep ${stored.name}: ${verb}State(...) declared, or forget the state with --fresh`,
     }
   }
   if (stored.kind !== declared.kind) {
     return {
-      problem: `was stored as ${stored.kind} state and is now declared as ${declared.kind} state`,
+      verdict: 'incompatible',
+      detail: `was stored as ${stored.kind} state and is now declared as ${declared.kind} state`,
       hint: 'give the new one another name and keep the old one declared, or forget the state with --fresh',
     }
   }
-  return versionProblem(stored.version ?? 1, declared.version ?? 1, declared.migrates === true)
+  return outcomeOfVersions(stored.version ?? 1, declared.version ?? 1, declared.migrates === true)
 }
 
-function versionProblem(stored: number, declared: number, migrates: boolean): { problem: string; hint: string } | undefined {
-  if (declared > stored && !migrates) {
-    return {
-      problem: `was stored in version ${stored} and is now declared in version ${declared} without a migrate function`,
-      hint: `add migrate: (old, version) => ..., which makes a value of version ${declared} from one of version ${stored}`,
-    }
-  }
+function outcomeOfVersions(stored: number, declared: number, migrates: boolean): Outcome {
+  if (declared === stored) return { verdict: 'kept' }
   if (declared < stored) {
     return {
-      problem: `was written by a newer version of the job: in version ${stored}, the job now declares version ${declared}`,
+      verdict: 'incompatible',
+      detail: `was written by a newer version of the job: in version ${stored}, the job now declares version ${declared}`,
       hint: 'run the newer job again, or forget the state with --fresh',
     }
   }
-  return undefined
+  if (migrates) return { verdict: 'migrated', detail: `goes from version ${stored} to version ${declared} by migrate` }
+  return {
+    verdict: 'incompatible',
+    detail: `was stored in version ${stored} and is now declared in version ${declared} without a migrate function`,
+    hint: `add migrate: (old, version) => ..., which makes a value of version ${declared} from one of version ${stored}`,
+  }
 }
 
-function statesOf(settings: Json): readonly DeclaredState[] {
+/** The states that an operator declares. */
+export function statesOf(settings: Json): readonly DeclaredState[] {
   const states = isFields(settings) ? settings['states'] : undefined
   return Array.isArray(states) ? (states as unknown as readonly DeclaredState[]) : []
 }
 
-function isFields(settings: Json): settings is { readonly [name: string]: Json | undefined } {
+/** Whether settings have names, as those of nearly all nodes do. */
+export function isFields(settings: Json): settings is { readonly [name: string]: Json | undefined } {
   return typeof settings === 'object' && settings !== null && !Array.isArray(settings)
 }

@@ -21,6 +21,9 @@ export interface ChannelWriter {
 export interface ChannelReader {
   /** The next element; `undefined` when none has come. */
   poll(): Element | undefined
+  /** The next element, before its turn: its records count as on their way until `handled` says that they are not. */
+  takeAhead(): Element | undefined
+  handled(records: number): void
   readonly readable: boolean
   /**
    * Records that should be on their way in this channel at most. A slow reader asks for few, because barriers wait behind them: what is on
@@ -65,6 +68,14 @@ export class LocalChannel implements ChannelReader, ChannelWriter {
     const element = this.#elements.shift()
     if (element?.kind === 'records') this.#records -= element.values.length
     return element
+  }
+
+  takeAhead(): Element | undefined {
+    return this.#elements.shift()
+  }
+
+  handled(records: number): void {
+    this.#records -= records
   }
 
   get readable(): boolean {
@@ -152,6 +163,19 @@ export class RemoteReader implements ChannelReader {
     if (element?.kind === 'records') this.#ring.countTaken(element.values.length)
     this.#wakeWriter()
     return element
+  }
+
+  takeAhead(): Element | undefined {
+    if (!this.#ring.readable) return undefined
+    const bytes = this.#ring.read()
+    // Taking it makes room for what is cut in parts, or waits behind it.
+    this.#wakeWriter()
+    return bytes === undefined ? undefined : this.#codec.decode(bytes)
+  }
+
+  handled(records: number): void {
+    this.#ring.countTaken(records)
+    this.#wakeWriter()
   }
 
   setBudget(records: number): void {

@@ -21,6 +21,14 @@ export class Doorbells {
     Atomics.notify(this.#cells, worker)
   }
 
+  isAsleep(worker: number): boolean {
+    return Atomics.load(this.#cells, worker) !== 0
+  }
+
+  ringAll(): void {
+    for (let worker = 0; worker < this.#cells.length; worker++) this.ring(worker)
+  }
+
   /** Announces that the worker is about to sleep. It then looks at its channels once more. */
   announceSleep(worker: number): void {
     Atomics.store(this.#cells, worker, 1)

@@ -2,12 +2,41 @@ import type { MessagePort } from 'node:worker_threads'
 import type { WireError } from '../core/errors.ts'
 import type { WatermarkFloor } from '../core/keyed-state.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
-import type { SnapshotChunk } from '../state/snapshot-chunk.ts'
+import type { DeltaChunk, StateKind } from '../state/delta-chunk.ts'
+import type { BatchWatermarks } from './element.ts'
 
 /*
  * Everything that the main thread and a worker say to each other. Records never travel here: they have channels of their own.
  * Every message of a running attempt carries the attempt's number, and whoever gets one of an older attempt drops it.
  */
+
+/** The numbers of states in the base: the place in the list. */
+export type StoredStates = readonly ({ readonly operator: string; readonly kind: StateKind; readonly name: string } | undefined)[]
+
+/** How a barrier passes through a task. */
+export interface CheckpointMode {
+  /** `false`: a task does not hold channels that have delivered their barrier (`at-least-once`). */
+  readonly holdsChannels: boolean
+  /** Tasks stand still until the checkpoint is complete. */
+  readonly stopsTheWorld: boolean
+}
+
+/** What a subtask did for a checkpoint. */
+export interface SubtaskTiming {
+  /** From the first barrier to the last. */
+  readonly alignmentMs: number
+  /** How long the subtask handled no records: the cut itself. */
+  readonly pauseMs: number
+  /** From the cut until everything was written and staged. */
+  readonly writingMs: number
+  /** Of changed state. */
+  readonly bytes: number
+  /** Records on their way that the snapshot holds. */
+  readonly inFlightRecords: number
+  /** Of the thread's heap, and what it may have. */
+  readonly heapBytes: number
+  readonly heapLimitBytes: number
+}
 
 /** How an earlier job of the program ended. */
 export type EarlierOutcome = { readonly result: unknown } | { readonly error: WireError }
@@ -28,13 +57,44 @@ export type ToWorker =
   | { readonly type: 'start'; readonly attempt: number }
   | { readonly type: 'trigger-checkpoint'; readonly attempt: number; readonly checkpoint: number }
   | { readonly type: 'abort-checkpoint'; readonly attempt: number; readonly checkpoint: number }
+  /** The base holds everything up to this checkpoint, under these numbers. */
+  | { readonly type: 'folded'; readonly attempt: number; readonly checkpoint: number; readonly registry: StoredStates }
+  /** The checkpoint is complete, or given up: for tasks that stand still meanwhile (`stop-the-world`). */
+  | { readonly type: 'go-on'; readonly attempt: number; readonly checkpoint: number }
+  /** Sources read no more; everything behind them comes to its end. */
+  | { readonly type: 'drain'; readonly attempt: number }
   /** Drop everything and return. */
   | { readonly type: 'stop' }
 
 export type FromWorker =
   | { readonly type: 'graph-built'; readonly worker: number; readonly description: string }
   | { readonly type: 'deployed'; readonly worker: number; readonly attempt: number }
-  | { readonly type: 'acknowledge'; readonly attempt: number; readonly checkpoint: number; readonly snapshot: SubtaskSnapshot }
+  /** Changed state of a snapshot that is being written. */
+  | {
+      readonly type: 'deltas'
+      readonly attempt: number
+      readonly checkpoint: number
+      readonly operator: string
+      readonly chunks: readonly DeltaChunk[]
+    }
+  /** Everything of the snapshot has been sent and staged. */
+  | {
+      readonly type: 'acknowledge'
+      readonly attempt: number
+      readonly checkpoint: number
+      readonly snapshot: SubtaskSnapshot
+      readonly timing: SubtaskTiming
+    }
+  /** How far a subtask has come with a checkpoint, so that it can be said who is late and why. */
+  | {
+      readonly type: 'progress'
+      readonly attempt: number
+      readonly checkpoint: number
+      readonly subtask: string
+      readonly phase: 'alignment' | 'snapshot'
+    }
+  /** The state in memory is above its limit and cannot be evicted before the base holds more of it; `severe`: far above. */
+  | { readonly type: 'memory-pressure'; readonly attempt: number; readonly severe: boolean }
   /** The subtask has seen all of its input and sent all of its results. */
   | { readonly type: 'ended'; readonly attempt: number; readonly subtask: string }
   | { readonly type: 'failed'; readonly attempt: number; readonly worker: number; readonly error: WireError }
@@ -47,6 +107,16 @@ export interface Deployment {
   readonly run: string
   /** The newest checkpoint id in use; barriers at or below it are of the past. */
   readonly lastCheckpoint: number
+  /** The checkpoint that the subtasks begin with. */
+  readonly restored: number
+  /** Where the base of keyed state lies, and the numbers of its states; absent where the thread has it at hand. */
+  readonly stateFile?: string
+  readonly registry: StoredStates
+  /** What keyed state may take in the memory of this worker, about; `Infinity` for no limit. */
+  readonly stateMemoryBytes: number
+  /** Cells that the main thread and all workers see: see `protocol/signals.ts`. */
+  readonly signals: SharedArrayBuffer
+  readonly mode: CheckpointMode
   /** Memory of the channels that connect two workers, by channel id. */
   readonly rings: Readonly<Record<string, SharedArrayBuffer>>
   readonly doorbells: SharedArrayBuffer
@@ -63,6 +133,24 @@ export interface SubtaskSnapshot {
   /** Watermark of each input channel, by channel id. */
   readonly channelWatermarks: Readonly<Record<string, number>>
   readonly operators: readonly OperatorSnapshot[]
+  /** What was on its way in the input channels and had not been handled when an unaligned snapshot was taken. */
+  readonly inFlight?: readonly InFlight[]
+}
+
+/** What one channel had delivered, or was about to, and the task had not handled: in order. */
+export interface InFlight {
+  readonly channel: string
+  readonly batches: readonly InFlightBatch[]
+}
+
+/** Records on their way, and the watermarks between them. Each has its key group with it, so that it finds its way to another subtask. */
+export interface InFlightBatch {
+  /** The encoded list of the values. */
+  readonly values: Uint8Array<ArrayBuffer>
+  readonly timestamps: readonly number[]
+  /** Of the records' keys; absent in channels without a key. */
+  readonly groups?: readonly number[]
+  readonly watermarks?: BatchWatermarks
 }
 
 export interface OperatorSnapshot {
@@ -74,9 +162,10 @@ export interface OperatorSnapshot {
   readonly records: number
   /** What `Operator.snapshot` returned. */
   readonly state?: Uint8Array<ArrayBuffer>
+  /** True when there may be keyed state, in memory or in the base. */
+  readonly holdsKeys?: boolean
   /** The splits of a source, in order. */
   readonly splits?: readonly SplitState[]
-  readonly chunks: readonly SnapshotChunk[]
   /** What the sink has staged for this checkpoint. */
   readonly committables?: readonly Uint8Array<ArrayBuffer>[]
 }
@@ -98,6 +187,8 @@ export interface SubtaskRestore {
   /** By channel id; a channel that is missing begins without a watermark. */
   readonly channelWatermarks: Readonly<Record<string, number>>
   readonly operators: Readonly<Record<string, OperatorRestore>>
+  /** What comes before everything that the channels bring. */
+  readonly inFlight?: readonly InFlight[]
 }
 
 export interface OperatorRestore {
@@ -109,5 +200,6 @@ export interface OperatorRestore {
   readonly records: number
   readonly states: readonly Uint8Array<ArrayBuffer>[]
   readonly splits: readonly SplitState[]
-  readonly chunks: readonly Uint8Array<ArrayBuffer>[]
+  /** Changes that the base does not hold yet, in the order in which they apply. */
+  readonly deltas: readonly Uint8Array<ArrayBuffer>[]
 }

@@ -12,8 +12,11 @@ import type { ChannelReader, ChannelWriter } from '../protocol/channel.ts'
 import { LocalChannel, RemoteReader, RemoteWriter } from '../protocol/channel.ts'
 import { SubtaskCounters } from '../protocol/counters.ts'
 import type { Doorbells } from '../protocol/doorbell.ts'
-import type { Deployment, SubtaskRestore, SubtaskSnapshot } from '../protocol/messages.ts'
+import type { Deployment, SubtaskRestore, SubtaskSnapshot, SubtaskTiming } from '../protocol/messages.ts'
 import { RingReader, RingWriter } from '../protocol/ring.ts'
+import { Signals } from '../protocol/signals.ts'
+import type { DeltaChunk } from '../state/delta-chunk.ts'
+import type { BaseOf } from '../state/state-base.ts'
 import { OperatorChain } from './operator-chain.ts'
 import type { Backpressure, Exchange } from './output.ts'
 import { BroadcastExchange, ForwardExchange, HashExchange, OutputChannel, RebalanceExchange } from './output.ts'
@@ -22,8 +25,10 @@ import { Task } from './task.ts'
 import { SharedWatermarkGroup } from './watermark-group.ts'
 
 /** What tasks tell the thread that runs them. */
-export interface TaskReports {
-  acknowledge(checkpoint: number, snapshot: SubtaskSnapshot): void
+export interface WorkerReports {
+  deltas(checkpoint: number, operator: string, chunks: readonly DeltaChunk[]): void
+  acknowledge(checkpoint: number, snapshot: SubtaskSnapshot, timing: SubtaskTiming): void
+  progress(checkpoint: number, subtask: string, phase: 'alignment' | 'snapshot'): void
   ended(subtask: string): void
   fail(error: unknown): void
   wake(): void
@@ -36,13 +41,14 @@ export function buildTasks(
   graph: StreamGraph,
   clock: Clock,
   doorbells: Doorbells,
-  reports: TaskReports,
+  baseOf: BaseOf,
+  reports: WorkerReports,
 ): readonly Task[] {
   const { plan, worker } = deployment
   const channels = new ChannelEnds(deployment, doorbells)
   return plan.tasks.flatMap((task) =>
     subtasksOf(task, plan, worker).map((subtask) =>
-      new TaskBuilder(deployment, attempt, graph, clock, channels, reports).build(task, subtask),
+      new TaskBuilder(deployment, attempt, graph, clock, channels, baseOf, reports).build(task, subtask),
     ),
   )
 }
@@ -91,7 +97,8 @@ class TaskBuilder {
   readonly #graph: StreamGraph
   readonly #clock: Clock
   readonly #channels: ChannelEnds
-  readonly #reports: TaskReports
+  readonly #baseOf: BaseOf
+  readonly #reports: WorkerReports
   readonly #backpressure: Backpressure = { full: false, behind: false }
   readonly #outputs: OutputChannel[] = []
 
@@ -101,13 +108,15 @@ class TaskBuilder {
     graph: StreamGraph,
     clock: Clock,
     channels: ChannelEnds,
-    reports: TaskReports,
+    baseOf: BaseOf,
+    reports: WorkerReports,
   ) {
     this.#deployment = deployment
     this.#attempt = attempt
     this.#graph = graph
     this.#clock = clock
     this.#channels = channels
+    this.#baseOf = baseOf
     this.#reports = reports
   }
 
@@ -131,9 +140,17 @@ class TaskBuilder {
       clock: this.#clock,
       counters,
       lastCheckpoint: this.#deployment.lastCheckpoint,
-      acknowledge: (checkpoint, snapshot) => this.#reports.acknowledge(checkpoint, snapshot),
-      ended: () => this.#reports.ended(name),
-      fail: (error) => this.#reports.fail(locateError(error, { operator: plan.id, subtask })),
+      mode: this.#deployment.mode,
+      signals: new Signals(this.#deployment.signals),
+      maxParallelism: this.#deployment.plan.maxParallelism,
+      inFlight: restore.inFlight ?? [],
+      reports: {
+        deltas: (checkpoint, operator, chunks) => this.#reports.deltas(checkpoint, operator, chunks),
+        acknowledge: (checkpoint, snapshot, timing) => this.#reports.acknowledge(checkpoint, snapshot, timing),
+        progress: (checkpoint, phase) => this.#reports.progress(checkpoint, name, phase),
+        ended: () => this.#reports.ended(name),
+        fail: (error) => this.#reports.fail(locateError(error, { operator: plan.id, subtask })),
+      },
     })
   }
 
@@ -158,6 +175,8 @@ class TaskBuilder {
       backpressure: this.#backpressure,
       splits,
       watermarkGroup: this.#watermarkGroup(task, counters),
+      base: this.#baseOf,
+      restored: this.#deployment.restored,
       late: () => counters.set('late', ++late),
       wake: () => this.#reports.wake(),
     }
@@ -225,6 +244,7 @@ class TaskBuilder {
         watermark: restore.channelWatermarks[channel.id] ?? WATERMARK_NONE,
         side: edge.side,
         timeless: edge.timeless,
+        keyOf: edge.partitioning === 'hash' ? this.#graph.nodes[task.operators[0]!.node]!.inputs[edge.input]!.keyOf : undefined,
       }))
     })
   }

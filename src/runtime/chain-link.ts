@@ -8,7 +8,9 @@ import { decodeValue, encodeValue } from '../core/value-codec.ts'
 import type { OperatorPlan, TaskPlan } from '../graph/execution-plan.ts'
 import type { GraphNode, InputSide } from '../graph/stream-graph.ts'
 import type { OperatorRestore, OperatorSnapshot } from '../protocol/messages.ts'
+import type { DeltaChunk } from '../state/delta-chunk.ts'
 import { KeyedBackend } from '../state/keyed-backend.ts'
+import type { OperatorBase } from '../state/state-base.ts'
 import type { Backpressure, Exchange, OutputChannel } from './output.ts'
 import { FanOut, NOWHERE } from './output.ts'
 
@@ -27,6 +29,10 @@ export interface ChainEnvironment {
   readonly splits?: SourceSplits | undefined
   /** The alignment group of the task, if an operator of it belongs to one. */
   readonly watermarkGroup?: WatermarkGroup | undefined
+  /** What is stored of an operator's keyed state. */
+  readonly base: (operator: string) => OperatorBase | undefined
+  /** The checkpoint that the subtask begins with, and whether the base holds all of it. */
+  readonly restored: number
   /** Counts a record that came too late. */
   readonly late: () => void
   /** Asks for a step soon. */
@@ -116,10 +122,9 @@ export class ChainLink implements OperatorContext {
     this.watermarkGroup = plan.alignmentGroup === undefined ? undefined : environment.watermarkGroup
     const node = environment.nodes[plan.node]!
     if (plan.keyed) {
-      this.keyed = new KeyedBackend(
-        groupsOfSubtask(this.subtask, this.parallelism, environment.maxParallelism),
-        environment.maxParallelism,
-      )
+      const { maxParallelism, restored } = environment
+      const groups = groupsOfSubtask(this.subtask, this.parallelism, maxParallelism)
+      this.keyed = new KeyedBackend({ groups, maxParallelism, base: environment.base(this.operatorId), restored })
     }
     const made = this.#make(node)
     this.operator = made.operator
@@ -127,13 +132,25 @@ export class ChainLink implements OperatorContext {
     const { onWatermark, makesWatermarks, delaysWatermarks } = this.operator
     this.#actsOnTime = onWatermark !== undefined || makesWatermarks === true || delaysWatermarks === true
     for (const { first, last, watermark } of restore?.watermarkFloors ?? []) this.keyed?.setWatermarkFloor(first, last, watermark)
-    for (const chunk of restore?.chunks ?? []) this.keyed?.restore(chunk)
+    this.#restoreKeys(restore?.deltas ?? [])
     if (restore !== undefined && restore.states.length > 0) {
       this.operator.restore?.(restore.states.map(decodeValue), restore.rescaled)
     }
     this.receiver = this.#keying(node, 'first', this.operator)
     const { operator } = this
     this.second = operator.onSecond && this.#keying(node, 'second', { onRecord: (value) => operator.onSecond!(value) })
+  }
+
+  #restoreKeys(deltas: readonly Uint8Array[]): void {
+    const { keyed } = this
+    if (keyed === undefined) return
+    try {
+      for (const chunk of deltas) keyed.apply(chunk)
+      if (deltas.length === 0) keyed.onFolded(this.#environment.restored)
+      keyed.settleForms()
+    } catch (error) {
+      throw this.failure(error)
+    }
   }
 
   /** The receiver of one side; behind `keyBy` it sets the key first. */
@@ -340,25 +357,42 @@ export class ChainLink implements OperatorContext {
     }
   }
 
-  snapshot(): OperatorSnapshot {
+  /** The cut: everything but the rows of keyed state, which `encode` writes beside the next records. */
+  snapshot(checkpoint: number): OperatorSnapshot {
     const watermarkFloors = this.keyed?.watermarkFloors() ?? []
     return {
       operator: this.operatorId,
       watermark: this.watermark,
       ...(watermarkFloors.length === 0 ? {} : { watermarkFloors }),
       records: this.records,
-      ...this.#snapshotState(),
+      ...this.#cutState(checkpoint),
     }
   }
 
-  #snapshotState(): Pick<OperatorSnapshot, 'state' | 'chunks'> {
+  #cutState(checkpoint: number): Pick<OperatorSnapshot, 'state' | 'holdsKeys'> {
     try {
       // In this order: an operator may write into its keyed state what it kept beside it.
       const state = this.operator.snapshot?.()
-      return { ...(state === undefined ? {} : { state: encodeValue(state) }), chunks: this.keyed?.snapshot() ?? [] }
+      this.keyed?.freeze(checkpoint)
+      const holdsKeys = this.keyed?.holdsAny === true
+      return { ...(state === undefined ? {} : { state: encodeValue(state) }), ...(holdsKeys ? { holdsKeys } : {}) }
     } catch (error) {
       throw this.failure(error)
     }
+  }
+
+  /** Writes rows of the cut until `expired` says stop. True when all are written. */
+  encode(expired: () => boolean): boolean {
+    try {
+      return this.keyed?.encode(expired) ?? true
+    } catch (error) {
+      throw this.failure(error)
+    }
+  }
+
+  /** Chunks that are ready, each given once. */
+  takeChunks(): readonly DeltaChunk[] {
+    return this.keyed?.takeChunks() ?? []
   }
 
   close(): void {

@@ -1,16 +1,32 @@
 import type { BarrierAligner } from '../checkpoint/barrier-aligner.ts'
+import { decodeValue } from '../core/value-codec.ts'
 import type { ChannelReader } from '../protocol/channel.ts'
 import type { Element } from '../protocol/element.ts'
+import type { InFlightBatch } from '../protocol/messages.ts'
+import type { ChannelRecorder } from './channel-recorder.ts'
 
-/** All inputs of a task, read in turn; channels that the aligner holds are passed over. */
+/** An element that was taken out of its channel before its turn. */
+interface Ahead {
+  readonly element: Element
+  /** Whether it still counts as on its way in the channel. */
+  readonly counts: boolean
+}
+
+/**
+ * All inputs of a task, read in turn; channels that the aligner holds are passed over. What was on its way when a restored snapshot was taken,
+ * and what an unaligned snapshot had to look at, comes before everything else of its channel.
+ */
 export class InputGate {
   readonly #channels: readonly ChannelReader[]
   readonly #aligner: BarrierAligner
+  readonly #ahead: Ahead[][]
   #cursor = 0
+  #recorder: ChannelRecorder | undefined
 
   constructor(channels: readonly ChannelReader[], aligner: BarrierAligner) {
     this.#channels = channels
     this.#aligner = aligner
+    this.#ahead = channels.map(() => [])
   }
 
   /** The channel of the last element. */
@@ -22,7 +38,7 @@ export class InputGate {
       const channel = this.#cursor
       this.#cursor = channel + 1 === this.#channels.length ? 0 : channel + 1
       if (this.#aligner.isHeld(channel)) continue
-      const element = this.#channels[channel]!.poll()
+      const element = this.#next(channel)
       if (element !== undefined) {
         this.channel = channel
         return element
@@ -31,8 +47,62 @@ export class InputGate {
     return undefined
   }
 
+  #next(channel: number): Element | undefined {
+    const ahead = this.#ahead[channel]!
+    // What comes in before a barrier that is waited for is recorded on its way, or it would be in no snapshot.
+    if (this.#recorder?.waitsFor(channel)) this.takeAhead(this.#recorder)
+    if (ahead.length === 0) return this.#channels[channel]!.poll()
+    const { element, counts } = ahead.shift()!
+    if (counts && element.kind === 'records') this.#channels[channel]!.handled(element.values.length)
+    return element
+  }
+
   /** Whether `poll` would find something. */
   get readable(): boolean {
-    return this.#channels.some((channel, index) => !this.#aligner.isHeld(index) && channel.readable)
+    return this.#channels.some(
+      (channel, index) => !this.#aligner.isHeld(index) && (this.#ahead[index]!.length > 0 || channel.readable),
+    )
+  }
+
+  /** What was on its way in a channel when the restored snapshot was taken. */
+  restore(channel: number, batches: readonly InFlightBatch[]): void {
+    for (const { values, timestamps, watermarks } of batches) {
+      const element: Element = {
+        kind: 'records',
+        values: decodeValue(values) as unknown[],
+        timestamps: [...timestamps],
+        ...(watermarks === undefined ? {} : { watermarks }),
+      }
+      this.#ahead[channel]!.push({ element, counts: false })
+    }
+  }
+
+  /** From now on everything that comes before the barriers that a recorder waits for is shown to it, what was taken out already first. */
+  beginRecording(recorder: ChannelRecorder): void {
+    this.#recorder = recorder
+    this.#ahead.forEach((ahead, channel) => {
+      if (recorder.waitsFor(channel)) for (const { element } of ahead) recorder.onElement(channel, element)
+    })
+  }
+
+  /** Takes what has come out of the channels, up to the barriers that the recorder waits for. True when there was anything. */
+  takeAhead(recorder: ChannelRecorder): boolean {
+    let took = false
+    this.#channels.forEach((reader, channel) => {
+      while (recorder.waitsFor(channel)) {
+        const element = reader.takeAhead()
+        if (element === undefined) return
+        took = true
+        recorder.onElement(channel, element)
+        const isOwn = element.kind === 'barrier' && element.checkpoint === recorder.checkpoint
+        if (!isOwn) this.#ahead[channel]!.push({ element, counts: true })
+      }
+    })
+    return took
+  }
+
+  /** Whether `takeAhead` would find something. */
+  canTakeAhead(recorder: ChannelRecorder): boolean {
+    return this.#channels.some((reader, channel) => recorder.waitsFor(channel) && reader.readable)
   }
 }

@@ -1,6 +1,8 @@
 import type { Receiver, RecordCell } from '../core/operator.ts'
 import { NO_TIMESTAMP } from '../core/time.ts'
 import type { OperatorRestore, OperatorSnapshot } from '../protocol/messages.ts'
+import type { DeltaChunk } from '../state/delta-chunk.ts'
+import type { KeyedBackend } from '../state/keyed-backend.ts'
 import type { ChainEnvironment, PreparedSink } from './chain-link.ts'
 import { ChainLink, closeAll } from './chain-link.ts'
 import type { Backpressure, Exchange } from './output.ts'
@@ -25,6 +27,7 @@ export class OperatorChain {
   readonly #links: readonly ChainLink[]
   readonly #backpressure: Backpressure
   readonly #timed: readonly ChainLink[]
+  readonly #keyed: readonly ChainLink[]
   /** Operators with results that come in from outside. */
   readonly #delivering: readonly ChainLink[]
 
@@ -41,6 +44,7 @@ export class OperatorChain {
     this.head = this.#links[0]!.receiver
     this.second = this.#links[0]!.second
     this.#timed = this.#links.filter((link) => link.operator.nextProcessingTime !== undefined)
+    this.#keyed = this.#links.filter((link) => link.keyed !== undefined)
     this.#delivering = this.#links.filter((link) => link.operator.deliver !== undefined)
   }
 
@@ -118,9 +122,31 @@ export class OperatorChain {
     return this.#links.flatMap((link) => (link.writer ? [link.prepareCommit(checkpoint, link.writer)] : []))
   }
 
-  /** The state of all operators, in one synchronous step. */
-  snapshot(): readonly OperatorSnapshot[] {
-    return this.#links.map((link) => link.snapshot())
+  /** The cut of all operators, in one synchronous step. */
+  snapshot(checkpoint: number): readonly OperatorSnapshot[] {
+    return this.#links.map((link) => link.snapshot(checkpoint))
+  }
+
+  /** Writes keyed state of the cut until `expired` says stop. True when all of it is written. */
+  encode(expired: () => boolean): boolean {
+    for (const link of this.#keyed) if (!link.encode(expired)) return false
+    return true
+  }
+
+  /** Chunks of keyed state that are ready, by operator, each given once. */
+  takeChunks(): readonly { readonly operator: string; readonly chunks: readonly DeltaChunk[] }[] {
+    const ready = this.#keyed.map((link) => ({ operator: link.operatorId, chunks: link.takeChunks() }))
+    return ready.filter(({ chunks }) => chunks.length > 0)
+  }
+
+  /** The base holds everything up to this checkpoint. */
+  onFolded(checkpoint: number): void {
+    for (const link of this.#keyed) link.keyed!.onFolded(checkpoint)
+  }
+
+  /** The keyed states of the task. */
+  get backends(): readonly KeyedBackend[] {
+    return this.#keyed.map((link) => link.keyed!)
   }
 
   /** The watermark of the last operator, for the person who watches. */

@@ -1,10 +1,24 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Doorbells } from '../protocol/doorbell.ts'
+import type { Signals } from '../protocol/signals.ts'
+import type { StateMemory } from './state-memory.ts'
 import type { Task } from './task.ts'
 
 /** How long tasks may run before the thread looks at its messages again. */
 const TURN_MS = 4
 const SLEEP_MAX_MS = 1_000
+
+/** What a loop works with. */
+export interface LoopParts {
+  readonly tasks: readonly Task[]
+  readonly doorbells: Doorbells
+  readonly worker: number
+  readonly now: () => number
+  readonly signals: Signals
+  /** Of each task, its place among all subtasks of the plan. */
+  readonly places: readonly number[]
+  readonly memory: StateMemory
+}
 
 /**
  * Runs the tasks of one worker in turn. As long as any of them does something it goes round; when none does, it sleeps on the worker's
@@ -15,14 +29,20 @@ export class TaskLoop {
   readonly #doorbells: Doorbells
   readonly #worker: number
   readonly #now: () => number
+  readonly #signals: Signals
+  readonly #places: readonly number[]
+  readonly #memory: StateMemory
   readonly #busyMs: number[]
   #stopped = false
 
-  constructor(tasks: readonly Task[], doorbells: Doorbells, worker: number, now: () => number) {
+  constructor({ tasks, doorbells, worker, now, signals, places, memory }: LoopParts) {
     this.#tasks = tasks
     this.#doorbells = doorbells
     this.#worker = worker
     this.#now = now
+    this.#signals = signals
+    this.#places = places
+    this.#memory = memory
     this.#busyMs = tasks.map(() => 0)
   }
 
@@ -47,6 +67,7 @@ export class TaskLoop {
       } else if (performance.now() >= turnEnd) {
         for (const task of this.#tasks) task.flush()
         this.#publish()
+        this.#memory.keep()
         await nextTurn()
       } else continue
       turnEnd = performance.now() + TURN_MS
@@ -58,6 +79,7 @@ export class TaskLoop {
     let before = performance.now()
     for (let index = 0; index < this.#tasks.length; index++) {
       const task = this.#tasks[index]!
+      this.#signals.beginStep(this.#worker, this.#places[index]!)
       try {
         if (!task.step()) continue
       } catch (error) {
@@ -68,6 +90,7 @@ export class TaskLoop {
       this.#busyMs[index] = this.#busyMs[index]! + after - before
       before = after
     }
+    this.#signals.endRound(this.#worker)
     return worked
   }
 

@@ -12,13 +12,17 @@ import type { ChannelReader } from '../protocol/channel.ts'
 import { BATCH_RECORDS } from '../protocol/channel.ts'
 import type { SubtaskCounters } from '../protocol/counters.ts'
 import type { BatchWatermarks, Element, RecordBatch } from '../protocol/element.ts'
-import type { OperatorSnapshot, SubtaskSnapshot } from '../protocol/messages.ts'
-import type { PreparedSink } from './chain-link.ts'
+import type { CheckpointMode, InFlight, OperatorSnapshot, SubtaskSnapshot } from '../protocol/messages.ts'
+import type { Signals } from '../protocol/signals.ts'
+import type { KeyedBackend } from '../state/keyed-backend.ts'
 import { closeAll } from './chain-link.ts'
+import { ChannelRecorder } from './channel-recorder.ts'
 import { InputGate } from './input-gate.ts'
 import type { OperatorChain } from './operator-chain.ts'
 import type { Backpressure, OutputChannel } from './output.ts'
 import { Pace } from './pace.ts'
+import type { SnapshotReceiver } from './snapshot-writer.ts'
+import { SnapshotWriter } from './snapshot-writer.ts'
 import type { SplitReading } from './split-reading.ts'
 import type { MergedTime } from './watermark-merger.ts'
 import { WatermarkMerger } from './watermark-merger.ts'
@@ -50,9 +54,20 @@ export interface TaskParts {
   readonly lastCheckpoint: number
   /** The merged watermark that the restored checkpoint stored. */
   readonly watermark: number
-  readonly acknowledge: (checkpoint: number, snapshot: SubtaskSnapshot) => void
-  readonly ended: () => void
-  readonly fail: (error: unknown) => void
+  readonly mode: CheckpointMode
+  readonly signals: Signals
+  readonly maxParallelism: number
+  /** What was on its way when the restored snapshot was taken. */
+  readonly inFlight: readonly InFlight[]
+  readonly reports: TaskReports
+}
+
+/** What a task tells the thread that runs it. */
+export interface TaskReports extends SnapshotReceiver {
+  /** How far it has come with a checkpoint. */
+  progress(checkpoint: number, phase: 'alignment' | 'snapshot'): void
+  /** It has seen all of its input and sent all of its results. */
+  ended(): void
 }
 
 /** One channel into a task. */
@@ -63,6 +78,8 @@ export interface TaskInput {
   readonly side: InputSide
   /** Takes no part in the task's watermark. */
   readonly timeless: boolean
+  /** How the key of its records is found; absent where there is none. */
+  readonly keyOf?: ((value: unknown) => unknown) | undefined
 }
 
 /**
@@ -72,8 +89,9 @@ export interface TaskInput {
  * - Nothing is taken from the input while an output is full or a watermark is still firing, so what waits in the outputs is bounded by the
  *   results of one record.
  * - A barrier is met only between two batches with everything before it carried out. Cut of the sinks, barrier downstream and snapshot
- *   are one synchronous step: nothing is emitted between them.
- * - Acknowledgements leave in the order of their checkpoints.
+ *   are one synchronous step: nothing is emitted between them. What takes time is done beside the next records (`snapshot-writer.ts`).
+ * - An unaligned snapshot is taken between two records, whatever waits; what had come in and was not handled is part of it
+ *   (`channel-recorder.ts`). Only what a watermark has made due is carried out first.
  */
 export class Task {
   readonly name: string
@@ -93,24 +111,40 @@ export class Task {
   #batchIndex = 0
   #recordsIn = 0
   #recordsRead: number
-  #triggered = 0
-  #settledTrigger: number
+  /** Checkpoints whose barrier the coordinator wants this source to send, oldest first. */
+  #triggers: readonly number[] = []
   #caughtUp = true
   #idle = false
   /** The last step found an operator that waits for the world outside, and room in the outputs. */
   #held = false
-  #lastAcknowledgement: Promise<void> = Promise.resolve()
+  readonly #snapshots: SnapshotWriter
+  /** Records what is on its way, from an unaligned snapshot to the last barrier. */
+  #recorder: ChannelRecorder | undefined
+  /** The newest checkpoint that this task has taken its snapshot for. */
+  #lastSnapshot: number
+  /** The newest checkpoint that was given up. */
+  #givenUp = 0
+  /** The first barrier of the checkpoint that is being aligned came then. */
+  #alignment: { readonly checkpoint: number; readonly sinceMs: number } | undefined
+  /** The checkpoint for which the task stands still; 0 for none. */
+  #stoppedFor = 0
+  /** A source is to end its input here. */
+  #draining = false
+  readonly #now: () => number
 
   constructor(parts: TaskParts) {
     this.name = subtaskName(parts.plan.id, parts.subtask)
     this.#parts = parts
     const { clock } = parts
-    this.#pace = new Pace(clock.elapsed && (() => clock.elapsed!()))
+    this.#now = clock.elapsed ? () => clock.elapsed!() : () => performance.now()
+    this.#pace = new Pace(this.#now)
+    this.#snapshots = new SnapshotWriter(parts.chain, parts.reports, this.#now)
+    this.#lastSnapshot = parts.lastCheckpoint
     this.#chain = parts.chain
     this.#receiver = parts.chain.head
     this.#recordsRead = parts.recordsRead
-    this.#settledTrigger = parts.lastCheckpoint
-    this.#aligner = new BarrierAligner(parts.inputs.length, parts.lastCheckpoint)
+    const mode = parts.mode.holdsChannels ? 'exactly-once' : 'at-least-once'
+    this.#aligner = new BarrierAligner(parts.inputs.length, parts.lastCheckpoint, mode)
     this.#merger = new WatermarkMerger(
       // A channel at the end of time holds nobody back.
       parts.inputs.map((input) => (input.timeless ? WATERMARK_END : input.watermark)),
@@ -120,6 +154,12 @@ export class Task {
       parts.inputs.map((input) => input.reader),
       this.#aligner,
     )
+    for (const { channel, batches } of parts.inFlight) {
+      this.#gate.restore(
+        parts.inputs.findIndex((input) => input.channel === channel),
+        batches,
+      )
+    }
   }
 
   get state(): TaskState {
@@ -133,6 +173,14 @@ export class Task {
   /** Does a piece of work. False when there was none to do. */
   step(): boolean {
     if (this.#state === 'closed') return false
+    if (this.#stoppedFor !== 0) return this.#standStill()
+    if (this.#isUrgent && this.#takeUrgentSnapshot()) return true
+    const recorded = this.#recorder !== undefined && this.#record(this.#recorder)
+    const wrote = this.#snapshots.write()
+    return this.#work() || wrote || recorded
+  }
+
+  #work(): boolean {
     this.#held = false
     if (this.#parts.backpressure.full && !this.#flushFull()) return false
     if (this.#chain.full) return this.#stepHeld()
@@ -158,12 +206,18 @@ export class Task {
 
   /** Whether a step would find something to do; asked a last time before the worker sleeps. */
   get ready(): boolean {
-    if (this.#state === 'closed') return false
+    if (this.#state === 'closed' || this.#stoppedFor !== 0) return false
+    if (this.#snapshots.busy || (this.#isUrgent && this.#caughtUp && !this.#chain.full)) return true
+    if (this.#recorder !== undefined && this.#gate.canTakeAhead(this.#recorder)) return true
     if (this.#held) return this.#controlReadable
     if (this.#parts.backpressure.full) return this.#parts.outputs.every((output) => output.flush())
     if (!this.#caughtUp || this.#batch !== undefined) return true
     if (this.#state === 'draining' && !this.#chain.pending) return true
-    return this.#parts.reading === undefined ? this.#gate.readable : this.#triggered > this.#settledTrigger
+    return this.#parts.reading === undefined ? this.#gate.readable : this.#triggers.length > 0 || this.#endsHere
+  }
+
+  get #endsHere(): boolean {
+    return this.#draining && this.#state === 'running'
   }
 
   /** When a step should be tried again though nobody rings: a timer is due, or a source had nothing. */
@@ -188,18 +242,42 @@ export class Task {
 
   /** The coordinator asks a source for a barrier; it is sent between two batches. */
   trigger(checkpoint: number): void {
-    if (checkpoint > this.#triggered) this.#triggered = checkpoint
+    if (checkpoint > this.#lastSnapshot) this.#triggers = [...this.#triggers, checkpoint]
   }
 
   /** The coordinator gave a checkpoint up. */
   abort(checkpoint: number): void {
     this.#aligner.onAbort(checkpoint)
-    if (checkpoint > this.#settledTrigger) this.#settledTrigger = checkpoint
+    this.#triggers = this.#triggers.filter((triggered) => triggered !== checkpoint)
+    if (checkpoint > this.#givenUp) this.#givenUp = checkpoint
+    if (this.#recorder?.checkpoint === checkpoint) this.#recorder.finish()
+    this.goOn(checkpoint)
+  }
+
+  /** The checkpoint is over, well or badly, for which the task may stand still. */
+  goOn(checkpoint: number): void {
+    if (this.#stoppedFor <= checkpoint) this.#stoppedFor = 0
+  }
+
+  /** A source reads no more, as if its input had ended. */
+  drain(): void {
+    this.#draining = true
+  }
+
+  /** The base of keyed state holds everything up to this checkpoint. */
+  onFolded(checkpoint: number): void {
+    this.#chain.onFolded(checkpoint)
+  }
+
+  /** Keyed states of the task, for whoever keeps their memory within its limit. */
+  get backends(): readonly KeyedBackend[] {
+    return this.#chain.backends
   }
 
   close(): void {
     if (this.#state === 'closed') return
     this.#state = 'closed'
+    this.#snapshots.close()
     closeAll([() => this.#parts.reading?.close(), () => this.#chain.close()])
   }
 
@@ -240,8 +318,7 @@ export class Task {
       case 'active':
         return this.#onMergedTime(this.#merger.onActive(channel))
       case 'barrier':
-        if (this.#aligner.onBarrier(channel, element.checkpoint)) this.#takeSnapshot(element.checkpoint)
-        return
+        return this.#onBarrier(channel, element.checkpoint)
       case 'end':
         this.#onMergedTime(this.#merger.onEnd(channel))
         if (this.#merger.finished) this.#state = 'draining'
@@ -270,7 +347,7 @@ export class Task {
   /** Runs the records of the current batch down the chain until it is done or an output is full. */
   #handleBatch(): boolean {
     const { values, timestamps } = this.#batch!
-    const { backpressure, chain } = this.#parts
+    const { backpressure, chain, signals } = this.#parts
     const { cell } = chain
     const receiver = this.#receiver
     let index = this.#batchIndex
@@ -282,6 +359,7 @@ export class Task {
       receiver.onRecord(values[index])
       index++
       if (backpressure.behind && !this.#catchUpNow()) break
+      if (signals.urgent > this.#lastSnapshot && this.#isUrgent) break
     }
     this.#pace.end(index - this.#batchIndex)
     this.#batchIndex = index
@@ -383,7 +461,7 @@ export class Task {
   /** Whether a held task could take a barrier, or records to look at later. */
   get #controlReadable(): boolean {
     if (!this.#caughtUp || this.#batch !== undefined) return false
-    return this.#parts.reading === undefined ? this.#gate.readable : this.#triggered > this.#settledTrigger
+    return this.#parts.reading === undefined ? this.#gate.readable : this.#triggers.length > 0
   }
 
   #stepControl(): boolean {
@@ -393,18 +471,20 @@ export class Task {
   // Sources
 
   #stepTrigger(): boolean {
-    if (this.#triggered <= this.#settledTrigger) return false
-    this.#settledTrigger = this.#triggered
-    this.#takeSnapshot(this.#triggered)
+    const [checkpoint] = this.#triggers
+    if (checkpoint === undefined) return false
+    this.#takeSnapshot(checkpoint, undefined)
     return true
   }
 
   #stepSource(reading: SplitReading): boolean {
     if (this.#stepTrigger()) return true
     if (this.#state !== 'running') return false
+    if (this.#draining) return this.#endInput()
     const now = this.#parts.clock.now()
     if (now < this.#retrySourceAt && this.#retrySourceAt !== Number.POSITIVE_INFINITY) return false
-    this.#retrySourceAt = Number.POSITIVE_INFINITY
+    this.#retrySourceAt = this.#parts.signals.throttled ? now + SOURCE_RETRY_MS : Number.POSITIVE_INFINITY
+    if (this.#parts.signals.throttled) return false
     const read = reading.next(Math.min(BATCH_RECORDS, this.#pace.recordsInAMoment(1)))
     if (reading.takeChange()) this.#onSplitsChange()
     switch (read.type) {
@@ -421,12 +501,16 @@ export class Task {
       case 'waiting':
         return false
       case 'end':
-        this.#state = 'draining'
-        this.#chain.onWatermark(WATERMARK_END)
-        return this.#catchUp()
+        return this.#endInput()
       default:
         return unreachable(read)
     }
+  }
+
+  #endInput(): boolean {
+    this.#state = 'draining'
+    this.#chain.onWatermark(WATERMARK_END)
+    return this.#catchUp()
   }
 
   /** A split that has ended may be the one that held the watermark back. */
@@ -438,35 +522,131 @@ export class Task {
   #end(): boolean {
     this.#state = 'ended'
     for (const output of this.#parts.outputs) output.sendControl({ kind: 'end' })
-    this.#parts.ended()
+    this.#parts.reports.ended()
     return true
   }
 
   // Checkpoints
 
-  #takeSnapshot(checkpoint: number): void {
+  #onBarrier(channel: number, checkpoint: number): void {
+    const isComplete = this.#aligner.onBarrier(channel, checkpoint)
+    if (checkpoint > this.#lastSnapshot && checkpoint !== this.#alignment?.checkpoint) {
+      this.#alignment = { checkpoint, sinceMs: this.#now() }
+      if (!isComplete) this.#parts.reports.progress(checkpoint, 'alignment')
+    }
+    if (isComplete) this.#takeSnapshot(checkpoint, undefined)
+  }
+
+  /**
+   * The snapshot of a checkpoint should be taken now, without waiting for barriers. Not while an earlier one is being recorded: its barriers
+   * come, or the message that it was given up, and acknowledgements wait for their turn.
+   */
+  get #isUrgent(): boolean {
+    if (this.#recorder !== undefined) return false
+    const { urgent } = this.#parts.signals
+    return urgent > this.#lastSnapshot && urgent > this.#givenUp && !this.#aligner.isOver(urgent)
+  }
+
+  /** False: what a watermark has made due is not carried out yet, or an operator waits for the world outside. */
+  #takeUrgentSnapshot(): boolean {
+    const checkpoint = this.#parts.signals.urgent
+    if (!this.#caughtUp) return false
+    if (this.#parts.reading !== undefined) {
+      if (!this.#handBatchOn()) return false
+      this.#takeSnapshot(checkpoint, undefined)
+      return true
+    }
+    const { inputs, maxParallelism } = this.#parts
+    const recorder = new ChannelRecorder(checkpoint, inputs, this.#aligner.onUnaligned(checkpoint), maxParallelism)
+    this.#recordBatch(recorder)
+    this.#gate.beginRecording(recorder)
+    this.#recorder = recorder
+    this.#takeSnapshot(checkpoint, recorder)
+    this.#record(recorder)
+    return true
+  }
+
+  /** A source's position is that behind a batch, so the rest of a batch goes out first, also where there is no room. */
+  #handBatchOn(): boolean {
+    const { backpressure, outputs } = this.#parts
+    const before = this.#lastSnapshot
+    // The loop over records would stop at each one as long as the snapshot is due.
+    this.#lastSnapshot = Number.POSITIVE_INFINITY
+    while (this.#batch !== undefined && this.#caughtUp && !this.#chain.full) {
+      backpressure.full = false
+      this.#handleBatch()
+    }
+    this.#lastSnapshot = before
+    if (outputs.some((output) => !output.flush())) backpressure.full = true
+    return this.#batch === undefined && this.#caughtUp
+  }
+
+  /** The records of the batch at hand that have not been handled are on their way. */
+  #recordBatch(recorder: ChannelRecorder): void {
+    const batch = this.#batch
+    if (batch === undefined || !recorder.waitsFor(this.#channel)) return
+    const from = this.#batchIndex
+    const { after = [], times = [] } = batch.watermarks ?? {}
+    const rest = after.slice(this.#batchWatermarks).map((place) => place - from)
+    recorder.onRecords(
+      this.#channel,
+      batch.values.slice(from),
+      batch.timestamps!.slice(from),
+      rest.length === 0 ? undefined : { after: rest, times: times.slice(this.#batchWatermarks) },
+    )
+  }
+
+  /** Takes what comes in up to the barriers out of the channels. True when there was anything. */
+  #record(recorder: ChannelRecorder): boolean {
+    const took = this.#gate.takeAhead(recorder)
+    if (recorder.finished) {
+      recorder.finish()
+      this.#recorder = undefined
+    }
+    return took
+  }
+
+  /** The barrier may still wait for room. */
+  #standStill(): boolean {
+    for (const output of this.#parts.outputs) output.flush()
+    return false
+  }
+
+  /** @param recorder of an unaligned snapshot, what records the rest of it */
+  #takeSnapshot(checkpoint: number, recorder: ChannelRecorder | undefined): void {
+    const beganMs = this.#now()
+    const { plan, subtask, inputs, outputs, reading, mode, reports } = this.#parts
+    // One snapshot is written at a time, and the chunks of this one come after those of the last.
+    this.#snapshots.finish()
     const prepared = this.#chain.prepareCommit(checkpoint)
     // Should the snapshot throw, that error ends the attempt, and a cut that fails later has nobody to tell.
     for (const sink of prepared) sink.catch(() => undefined)
-    for (const output of this.#parts.outputs) output.sendControl({ kind: 'barrier', checkpoint })
-    const operators = this.#chain.snapshot()
+    for (const output of outputs) output.sendControl({ kind: 'barrier', checkpoint })
+    const operators = this.#chain.snapshot(checkpoint)
     const snapshot: SubtaskSnapshot = {
-      task: this.#parts.plan.id,
-      subtask: this.#parts.subtask,
-      parallelism: this.#parts.plan.parallelism,
-      channelWatermarks: Object.fromEntries(
-        this.#parts.inputs.map((input, index) => [input.channel, this.#merger.watermarks[index]!]),
-      ),
-      operators: this.#parts.reading === undefined ? operators : this.#withPositions(operators, this.#parts.reading),
+      task: plan.id,
+      subtask,
+      parallelism: plan.parallelism,
+      channelWatermarks: Object.fromEntries(inputs.map((input, index) => [input.channel, this.#merger.watermarks[index]!])),
+      operators: reading === undefined ? operators : this.#withPositions(operators, reading),
     }
-    const before = this.#lastAcknowledgement
-    this.#lastAcknowledgement = Promise.all([before, ...prepared])
-      .then(([, ...sinks]) => {
-        if (this.#state !== 'closed') this.#parts.acknowledge(checkpoint, withCommittables(snapshot, sinks))
-      })
-      .catch((error: unknown) => {
-        if (this.#state !== 'closed') this.#parts.fail(error)
-      })
+    const alignmentMs = this.#alignment?.checkpoint === checkpoint ? beganMs - this.#alignment.sinceMs : 0
+    this.#alignment = undefined
+    this.#lastSnapshot = Math.max(this.#lastSnapshot, checkpoint)
+    this.#triggers = this.#triggers.filter((triggered) => triggered > checkpoint)
+    reports.progress(checkpoint, 'snapshot')
+    this.#snapshots.begin({
+      checkpoint,
+      snapshot,
+      prepared,
+      inFlight: recorder?.done,
+      alignmentMs,
+      pauseMs: this.#now() - beganMs,
+      inFlightRecords: () => recorder?.records ?? 0,
+    })
+    if (!mode.stopsTheWorld) return
+    this.#snapshots.finish()
+    this.#stoppedFor = checkpoint
   }
 
   #withPositions(operators: readonly OperatorSnapshot[], reading: SplitReading): readonly OperatorSnapshot[] {
@@ -486,12 +666,3 @@ interface TaskBatch {
 
 /** Index of a record that no batch has. */
 const NEVER = -1
-
-function withCommittables(snapshot: SubtaskSnapshot, sinks: readonly PreparedSink[]): SubtaskSnapshot {
-  const staged = new Map(sinks.map((sink) => [sink.operator, sink.committables]))
-  const operators = snapshot.operators.map((operator) => {
-    const committables = staged.get(operator.operator)
-    return committables === undefined ? operator : { ...operator, committables }
-  })
-  return { ...snapshot, operators }
-}

@@ -1,11 +1,18 @@
 import type { MessagePort } from 'node:worker_threads'
+import { openForReading } from '../checkpoint/environment.ts'
+import { StoredOperatorBase } from '../checkpoint/stored-base.ts'
 import { toWireError } from '../core/errors.ts'
 import type { Clock } from '../core/time.ts'
+import { subtaskNames } from '../graph/execution-plan.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
 import { describeGraph } from '../graph/stream-graph.ts'
 import { Doorbells } from '../protocol/doorbell.ts'
-import type { FromWorker, SubtaskSnapshot, ToWorker } from '../protocol/messages.ts'
+import type { Deployment, FromWorker, StoredStates, ToWorker } from '../protocol/messages.ts'
+import { Signals } from '../protocol/signals.ts'
+import type { DeltaChunk } from '../state/delta-chunk.ts'
+import type { BaseOf } from '../state/state-base.ts'
 import { buildTasks } from './build-tasks.ts'
+import { StateMemory } from './state-memory.ts'
 import type { Task } from './task.ts'
 import { TaskLoop } from './task-loop.ts'
 
@@ -18,12 +25,16 @@ export class WorkerHost {
   readonly #worker: number
   readonly #graph: StreamGraph
   readonly #clock: Clock
+  readonly #ownBase: BaseOf | undefined
+  #registry: StoredStates = []
   #attempt = 0
   #tasks: readonly Task[] = []
   #loop: TaskLoop | undefined
   #finish: (() => void) | undefined
 
-  constructor(port: MessagePort, worker: number, graph: StreamGraph, clock: Clock) {
+  /** @param ownBase where the thread has the base at hand: one that writes it, too, does not open it a second time */
+  constructor(port: MessagePort, worker: number, graph: StreamGraph, clock: Clock, ownBase?: BaseOf) {
+    this.#ownBase = ownBase
     this.#port = port
     this.#worker = worker
     this.#graph = graph
@@ -67,20 +78,46 @@ export class WorkerHost {
       case 'abort-checkpoint':
         for (const task of this.#tasks) task.abort(message.checkpoint)
         break
+      case 'drain':
+        for (const task of this.#tasks) task.drain()
+        break
+      case 'go-on':
+        for (const task of this.#tasks) task.goOn(message.checkpoint)
+        break
+      case 'folded':
+        this.#registry = message.registry
+        for (const task of this.#tasks) task.onFolded(message.checkpoint)
+        break
     }
     this.#loop?.wake()
   }
 
   #deploy({ attempt, deployment }: Extract<ToWorker, { type: 'deploy' }>): void {
     this.#attempt = attempt
+    this.#registry = deployment.registry
     const doorbells = new Doorbells(deployment.doorbells)
-    this.#tasks = buildTasks(deployment, attempt, this.#graph, this.#clock, doorbells, {
-      acknowledge: (checkpoint, snapshot) => this.#acknowledge(checkpoint, snapshot),
+    const { plan, worker } = deployment
+    this.#tasks = buildTasks(deployment, attempt, this.#graph, this.#clock, doorbells, this.#baseOf(deployment), {
+      deltas: (checkpoint, operator, chunks) => this.#sendDeltas(checkpoint, operator, chunks),
+      acknowledge: (checkpoint, snapshot, timing) => this.#send({ type: 'acknowledge', attempt, checkpoint, snapshot, timing }),
+      progress: (checkpoint, subtask, phase) => this.#send({ type: 'progress', attempt, checkpoint, subtask, phase }),
       ended: (subtask) => this.#send({ type: 'ended', attempt, subtask }),
       fail: (error) => this.#fail(error),
       wake: () => this.#loop?.wake(),
     })
-    this.#loop = new TaskLoop(this.#tasks, doorbells, this.#worker, () => this.#clock.now())
+    const names = subtaskNames(plan)
+    const backends = this.#tasks.flatMap((task) => task.backends)
+    this.#loop = new TaskLoop({
+      tasks: this.#tasks,
+      doorbells,
+      worker,
+      now: () => this.#clock.now(),
+      signals: new Signals(deployment.signals),
+      places: this.#tasks.map((task) => names.indexOf(task.name)),
+      memory: new StateMemory(backends, deployment.stateMemoryBytes, (severe) =>
+        this.#send({ type: 'memory-pressure', attempt, severe }),
+      ),
+    })
     for (const task of this.#tasks) task.open()
     this.#send({ type: 'deployed', worker: this.#worker, attempt })
   }
@@ -89,10 +126,20 @@ export class WorkerHost {
     this.#loop!.run().catch((error: unknown) => this.#fail(error))
   }
 
-  #acknowledge(checkpoint: number, snapshot: SubtaskSnapshot): void {
-    const buffers = snapshot.operators.flatMap((operator) => operator.chunks.map((chunk) => chunk.bytes.buffer))
-    this.#send({ type: 'acknowledge', attempt: this.#attempt, checkpoint, snapshot }, buffers)
+  #sendDeltas(checkpoint: number, operator: string, chunks: readonly DeltaChunk[]): void {
+    const buffers = chunks.map(({ bytes }) => bytes.buffer)
+    this.#send({ type: 'deltas', attempt: this.#attempt, checkpoint, operator, chunks }, buffers)
   }
+
+  /** The thread opens the base once, and for reading only: it may be ended at any time. */
+  #baseOf({ stateFile }: Deployment): BaseOf {
+    if (this.#ownBase !== undefined) return this.#ownBase
+    if (stateFile === undefined) return () => undefined
+    const tables = (this.#tables ??= openForReading(stateFile))
+    return (operator) => new StoredOperatorBase(tables, operator, () => this.#registry)
+  }
+
+  #tables: ReturnType<typeof openForReading> | undefined
 
   #fail(error: unknown): void {
     this.#loop?.stop()

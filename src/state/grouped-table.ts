@@ -1,34 +1,79 @@
 import { SluiceError } from '../core/errors.ts'
-import { canonicalKey } from '../core/key-groups.ts'
+import { canonicalKey, compareKeys } from '../core/key-groups.ts'
 import type { KeyedTable, StoredForm, TableForm } from '../core/keyed-state.ts'
-import type { CurrentKey, SnapshottedState } from './keyed-backend.ts'
-import type { StateSection } from './snapshot-chunk.ts'
+import type { DeltaWriter, StateIdentity } from './delta-chunk.ts'
+import { DirtyEntries, FrozenEntries } from './dirty-entries.ts'
+import type { SnapshottedState, StateSurroundings } from './epochs.ts'
+import { LIVE, LOADED, PERSISTED, RESTORED, USED } from './epochs.ts'
+import { keyBytesInPlace, keyFromBytes } from './key-bytes.ts'
+import type { CurrentKey } from './keyed-backend.ts'
+import { DEFAULT_FORM, formOfBytes, valueFromBytes } from './row-value.ts'
+import type { OperatorBase } from './state-base.ts'
+import { baseRows, holdsAny } from './state-base.ts'
 
-interface Entry<V> {
+class Entry<V> {
   readonly key: unknown
-  value: V
+  value: V | undefined
+  epoch: number
+  flags: number
+
+  constructor(key: unknown, value: V | undefined, epoch: number, flags: number) {
+    this.key = key
+    this.value = value
+    this.epoch = epoch
+    this.flags = flags
+  }
 }
 
 /**
  * A value for each key: one `Map` for each key group, so that a group can be written out and moved by itself, and no Map comes near the
  * 2^23 entries that V8 allows. The entry of the last look-up is remembered, so that a `set` after a `get` finds it without hashing.
+ *
+ * What always holds:
+ *
+ * 1. What memory says of a key wins over the base; a key that memory does not know is as the base says. So a deleted key that the base may
+ *    hold stays in memory, without a value, until the base has followed.
+ * 2. An entry is in the dirty list of its epoch exactly once.
+ * 3. An entry of a frozen epoch is written before it changes, or before anyone gets it who may change it.
  */
 export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
-  readonly #name: string
+  readonly state: StateIdentity
+  readonly #surroundings: StateSurroundings
   readonly #current: CurrentKey
-  readonly #form: TableForm<V> | undefined
+  readonly #base: OperatorBase | undefined
+  readonly form: TableForm<V> | undefined
   readonly #groups: (Map<unknown, Entry<V>> | undefined)[] = []
+  /** Whether the base may hold rows of a group; found out at the first miss. */
+  readonly #inBase: (boolean | undefined)[] = []
+  readonly #dirty = new DirtyEntries<Entry<V>>()
+  #frozen: FrozenEntries<Entry<V>> | undefined
+  /** Deleted entries that stay until the base has followed, in the order of their epochs. */
+  #tombstones: { readonly group: number; readonly entry: Entry<V> }[] = []
+  /** The entry in memory that the current key has, with or without a value. */
   #found: Entry<V> | undefined
   #foundFor = -1
+  /** The base was asked for the current key. */
+  #missedFor = -1
+  #evictGroup = 0
+  size = 0
 
-  constructor(name: string, current: CurrentKey, form?: TableForm<V>) {
-    this.#name = name
-    this.#current = current
-    this.#form = form
+  constructor(name: string, surroundings: StateSurroundings, base?: OperatorBase, form?: TableForm<V>) {
+    this.state = { kind: 'table', name }
+    this.#surroundings = surroundings
+    this.#current = surroundings.current
+    this.#base = base
+    this.form = form
   }
 
   get(): V | undefined {
     return this.#find()?.value
+  }
+
+  edit(): V | undefined {
+    const entry = this.#find()
+    if (entry === undefined) return undefined
+    this.#touch(entry, this.#current.group)
+    return entry.value
   }
 
   has(): boolean {
@@ -36,89 +81,239 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
   }
 
   set(value: V): void {
-    const entry = this.#find()
-    if (entry !== undefined) entry.value = value
-    else this.#insert(value)
+    const entry = this.#inMemory()
+    if (entry === undefined) return this.#insert(value)
+    this.#touch(entry, this.#current.group)
+    entry.flags = (entry.flags | LIVE) & ~ENCODED
+    entry.value = value
   }
 
   delete(): void {
-    const { group, canonical } = this.#current
-    this.#groups[group]?.delete(canonical)
-    this.#foundFor = -1
+    const { group, canonical, key } = this.#current
+    const entry = this.#inMemory()
+    if (entry === undefined) {
+      // Whether there is such a row need not be known to say that there is none.
+      if (this.#mayBeInBase(group)) this.#found = this.#add(new Entry<V>(key, undefined, LOADED, PERSISTED), group, canonical)
+      else return
+    }
+    const gone = this.#found!
+    if (entry !== undefined && (entry.flags & LIVE) === 0) return
+    this.#touch(gone, group)
+    gone.value = undefined
+    gone.flags &= ~(LIVE | ENCODED)
+    if ((gone.flags & PERSISTED) !== 0) return
+    gone.flags = 0
+    this.#forget(group, canonical)
+    this.#found = undefined
+    this.#dirty.compact(group, isOver)
   }
 
+  /** The entry of the current key if it has a value, from memory or from the base. */
   #find(): Entry<V> | undefined {
+    const entry = this.#inMemory() ?? this.#load()
+    if (entry === undefined || (entry.flags & LIVE) === 0) return undefined
+    if ((entry.flags & ENCODED) !== 0) {
+      entry.flags &= ~ENCODED
+      entry.value = this.#decode(entry.value as Uint8Array)
+    }
+    return entry
+  }
+
+  #inMemory(): Entry<V> | undefined {
     const current = this.#current
     if (this.#foundFor !== current.sequence) {
-      if (current.group < 0) throw noKey(this.#name)
-      this.#found = this.#groups[current.group]?.get(current.canonical)
+      if (current.group < 0) throw noKey(this.state.name)
+      const entry = this.#groups[current.group]?.get(current.canonical)
+      if (entry !== undefined) entry.flags |= USED
+      this.#found = entry
       this.#foundFor = current.sequence
     }
     return this.#found
   }
 
+  #load(): Entry<V> | undefined {
+    const { group, canonical, key, sequence } = this.#current
+    if (this.#missedFor === sequence || !this.#mayBeInBase(group)) return undefined
+    this.#missedFor = sequence
+    const bytes = this.#base!.get(this.state, group, 0, keyBytesInPlace(key))
+    if (bytes === undefined) return undefined
+    const value = this.#decode(bytes)
+    this.#foundFor = sequence
+    return (this.#found = this.#add(new Entry<V>(key, value, LOADED, LIVE | PERSISTED | USED), group, canonical))
+  }
+
+  /** With the value's key as the current one. */
+  #decode(bytes: Uint8Array): V {
+    const { value, form } = valueFromBytes(bytes)
+    return this.form === undefined ? (value as V) : this.form.restore(value, form)
+  }
+
+  #mayBeInBase(group: number): boolean {
+    return (this.#inBase[group] ??= this.#base !== undefined && holdsAny(this.#base, this.state, group))
+  }
+
   #insert(value: V): void {
     const { group, canonical, key } = this.#current
-    const entry = { key, value }
-    this.#entriesOf(group).set(canonical, entry)
-    this.#found = entry
+    const flags = this.#mayBeInBase(group) ? LIVE | PERSISTED | USED : LIVE | USED
+    this.#found = this.#add(new Entry<V>(key, value, this.#surroundings.epochs.current, flags), group, canonical)
+    this.#dirty.add(group, this.#found)
   }
 
-  #entriesOf(group: number): Map<unknown, Entry<V>> {
+  #add(entry: Entry<V>, group: number, canonical: unknown): Entry<V> {
     let entries = this.#groups[group]
     if (entries === undefined) this.#groups[group] = entries = new Map()
-    return entries
+    entries.set(canonical, entry)
+    this.size++
+    return entry
   }
 
-  /** The keys with a value, group by group, as they are when the turn of their group comes. */
+  #forget(group: number, canonical: unknown): void {
+    this.#groups[group]!.delete(canonical)
+    this.size--
+  }
+
+  /** The entry is about to change. */
+  #touch(entry: Entry<V>, group: number): void {
+    const { epochs } = this.#surroundings
+    if (entry.epoch === epochs.current) return
+    if (entry.epoch === epochs.frozen) this.#write(this.#surroundings.early, entry, group)
+    entry.epoch = epochs.current
+    this.#dirty.add(group, entry)
+  }
+
+  /** The keys with a value, group by group, in the order of the keys. */
   *keys(firstGroup: number, lastGroup: number): Iterable<Omit<CurrentKey, 'sequence'>> {
-    for (let group = firstGroup; group <= lastGroup; group++) {
-      const entries = this.#groups[group]
-      if (entries === undefined) continue
-      // Copied, because a key that is deleted and set again by its visit stands at the end of the Map, where it would be visited for ever.
-      for (const [canonical, { key }] of [...entries]) yield { key, canonical, group }
-    }
+    for (let group = firstGroup; group <= lastGroup; group++) yield* this.#keysOf(group)
   }
 
-  snapshot(): (group: number) => Iterable<StateSection> {
-    return (group) => this.#sections(group)
-  }
-
-  *#sections(group: number): Iterable<StateSection> {
-    const entries = this.#groups[group]
-    if (entries === undefined || entries.size === 0) return
-    const form = this.#form
-    const keys: unknown[] = []
-    const values: unknown[] = []
-    for (const entry of entries.values()) {
-      keys.push(entry.key)
-      values.push(form === undefined ? entry.value : form.store(entry.value))
-    }
-    const bears = form === undefined || isDefault(form) ? {} : { form: { version: form.version, stamps: form.stamps } }
-    yield { kind: 'table', name: this.#name, group, namespace: 0, keys, values, ...bears }
-  }
-
-  restore(section: StateSection): void {
-    const entries = this.#entriesOf(section.group)
-    const from = section.form ?? DEFAULT_FORM
-    section.keys.forEach((key, index) => {
-      const canonical = canonicalKey(key)
-      const stored = section.values[index]
-      if (this.#form === undefined) entries.set(canonical, { key, value: stored as V })
-      else {
-        // Whoever restores a value may set timers for its key.
-        Object.assign(this.#current, { key, canonical, group: section.group, sequence: this.#current.sequence + 1 })
-        entries.set(canonical, { key, value: this.#form.restore(stored, from) })
+  #keysOf(group: number): readonly Omit<CurrentKey, 'sequence'>[] {
+    const known = this.#groups[group] ?? new Map<unknown, Entry<V>>()
+    const keys: Omit<CurrentKey, 'sequence'>[] = []
+    for (const [canonical, { key, flags }] of known) if ((flags & LIVE) !== 0) keys.push({ key, canonical, group })
+    if (this.#mayBeInBase(group)) {
+      for (const row of baseRows(this.#base!, this.state, group)) {
+        const key = keyFromBytes(row.key)
+        const canonical = canonicalKey(key)
+        if (!known.has(canonical)) keys.push({ key, canonical, group })
       }
-    })
+    }
+    return keys.sort((a, b) => compareKeys(a.canonical, b.canonical))
+  }
+
+  /**
+   * Reads every value and counts it as changed: for a form whose clean-up needs to know of each. The current key changes meanwhile.
+   */
+  rewriteAll(resume: (key: unknown, canonical: unknown, group: number) => void): void {
+    const { firstGroup, lastGroup } = this.#surroundings
+    for (const { key, canonical, group } of this.keys(firstGroup, lastGroup)) {
+      resume(key, canonical, group)
+      this.edit()
+    }
+  }
+
+  // Snapshots
+
+  freeze(): void {
+    this.#frozen = new FrozenEntries(this.#dirty.take(0))
+  }
+
+  encode(writer: DeltaWriter, expired: () => boolean): boolean {
+    if (this.#frozen === undefined) return true
+    const { frozen } = this.#surroundings.epochs
+    const done = this.#frozen.write((entry, group) => {
+      if (entry.epoch === frozen) this.#write(writer, entry, group)
+    }, expired)
+    if (done) this.#frozen = undefined
+    return done
+  }
+
+  #write(writer: DeltaWriter, entry: Entry<V>, group: number): void {
+    entry.epoch++
+    if ((entry.flags & LIVE) !== 0) {
+      const form = this.form
+      const stored = form === undefined ? entry.value : form.store(entry.value as V)
+      writer.put(this.state, group, 0, entry.key, stored, form ?? DEFAULT_FORM)
+      entry.flags |= PERSISTED
+    } else if ((entry.flags & PERSISTED) !== 0) {
+      writer.remove(this.state, group, 0, entry.key)
+      this.#tombstones.push({ group, entry })
+    }
+  }
+
+  onFolded(): void {
+    const { epochs } = this.#surroundings
+    let gone = 0
+    for (const { group, entry } of this.#tombstones) {
+      // One that was written again lives, or has a later place in this list.
+      if ((entry.flags & LIVE) === 0 && (entry.epoch & 1) !== 0) {
+        if (!epochs.isInBase(entry.epoch)) break
+        const canonical = canonicalKey(entry.key)
+        if (this.#groups[group]?.get(canonical) === entry) this.#forget(group, canonical)
+      }
+      gone++
+    }
+    this.#tombstones.splice(0, gone)
     this.#foundFor = -1
   }
+
+  /** Second chance: what was used since the last look stays for this time. */
+  evict(entries: number): number {
+    const { firstGroup, lastGroup, epochs } = this.#surroundings
+    let evicted = 0
+    // Twice around: the first time may only take marks away.
+    for (let looks = 2 * (lastGroup - firstGroup + 1); looks > 0 && evicted < entries; looks--) {
+      const group = firstGroup + (this.#evictGroup++ % (lastGroup - firstGroup + 1))
+      const before = evicted
+      for (const [canonical, entry] of this.#groups[group] ?? []) {
+        if ((entry.flags & USED) !== 0) entry.flags &= ~USED
+        else if ((entry.flags & LIVE) !== 0 && epochs.isInBase(entry.epoch)) {
+          this.#forget(group, canonical)
+          evicted++
+        }
+      }
+      if (evicted > before) this.#inBase[group] = true
+    }
+    this.#foundFor = -1
+    this.#missedFor = -1
+    return evicted
+  }
+
+  /** In which forms values are stored: one of the base, as all of those have one form, and those that have not been looked at. */
+  *storedForms(): Iterable<StoredForm> {
+    const { firstGroup, lastGroup } = this.#surroundings
+    for (let group = firstGroup; group <= lastGroup; group++) {
+      for (const { value, flags } of this.#groups[group]?.values() ?? []) {
+        if ((flags & ENCODED) !== 0) yield formOfBytes(value as Uint8Array)
+      }
+    }
+    for (let group = firstGroup; group <= lastGroup; group++) {
+      const [row] = this.#base?.page(this.state, group, Number.NEGATIVE_INFINITY, undefined, 1) ?? []
+      if (row !== undefined) return yield formOfBytes(row.value)
+    }
+  }
+
+  // A checkpoint that the base does not hold yet
+
+  applyRow(group: number, _namespace: number, keyBytes: Uint8Array, value: Uint8Array | undefined): void {
+    const key = keyFromBytes(keyBytes)
+    const canonical = canonicalKey(key)
+    // Decoded when it is touched, as what lies in the base: it may look at timers, which are all in place by then.
+    const encoded = value === undefined ? undefined : Uint8Array.from(value)
+    if (this.#groups[group]?.has(canonical)) this.#forget(group, canonical)
+    const entry = new Entry<V | Uint8Array>(key, encoded, RESTORED, value === undefined ? PERSISTED : LIVE | PERSISTED | ENCODED)
+    this.#add(entry as Entry<V>, group, canonical)
+    if (value === undefined) this.#tombstones.push({ group, entry: entry as Entry<V> })
+    this.#foundFor = -1
+  }
+
+  applyDrop(): void {}
 }
 
-const DEFAULT_FORM: StoredForm = { version: 1, stamps: undefined }
+/** Flag of an entry whose value is still as it was stored. */
+const ENCODED = 8
 
-function isDefault(form: StoredForm): boolean {
-  return form.version === 1 && form.stamps === undefined
+function isOver(entry: { readonly flags: number }): boolean {
+  return entry.flags === 0
 }
 
 function noKey(name: string): SluiceError {

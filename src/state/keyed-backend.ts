@@ -1,12 +1,14 @@
-import { assert } from '../core/assert.ts'
 import { SluiceError } from '../core/errors.ts'
 import { canonicalKey, keyGroupOf } from '../core/key-groups.ts'
 import type { KeyedContext, KeyedTable, KeyedTimers, PaneTable, TableForm, WatermarkFloor } from '../core/keyed-state.ts'
 import { WATERMARK_NONE } from '../core/time.ts'
+import type { DeltaChunk, StateIdentity } from './delta-chunk.ts'
+import { DeltaWriter, readDelta } from './delta-chunk.ts'
+import type { SnapshottedState, StateSurroundings } from './epochs.ts'
+import { Epochs } from './epochs.ts'
 import { GroupedTable } from './grouped-table.ts'
 import { WindowPanes } from './pane-table.ts'
-import type { SnapshotChunk, StateSection } from './snapshot-chunk.ts'
-import { ChunkWriter, readChunk } from './snapshot-chunk.ts'
+import type { OperatorBase } from './state-base.ts'
 import { TimerQueue } from './timers.ts'
 
 /** The key that is being handled, as the tables see it. `sequence` changes with every change of the key. */
@@ -17,39 +19,58 @@ export interface CurrentKey {
   sequence: number
 }
 
-/** A state that takes part in snapshots. */
-export interface SnapshottedState {
-  /** Begins a snapshot: the function returned gives the entries of one key group. It is used at once, before anything changes. */
-  snapshot(): (group: number) => Iterable<StateSection>
-  restore(section: StateSection): void
+/** What a backend is made for. */
+export interface BackendOptions {
+  /** Key groups of the subtask. */
+  readonly groups: { readonly first: number; readonly last: number }
+  readonly maxParallelism: number
+  /** What is stored of the operator; absent where nothing ever is. */
+  readonly base?: OperatorBase | undefined
+  /** The checkpoint that the subtask begins with. */
+  readonly restored?: number
 }
 
 /**
- * The keyed state of one operator in one subtask, in memory. What always holds:
+ * The keyed state of one operator in one subtask: in memory what was used, the rest in the base. What always holds:
  *
  * - Every entry belongs to a key group of this subtask; a record whose key group is another's is refused, because its state would be lost
  *   at the next restore with another parallelism.
- * - A snapshot is taken between two records, in one synchronous step, and shares nothing with the live state.
+ * - A snapshot holds what has changed since the one before. It is cut between two records, in one synchronous step that costs the same however
+ *   much there is (`freeze`), and written beside the next records (`encode`).
+ * - One snapshot is written at a time: a barrier that comes before the last one is written has to wait for the rest of it.
+ * - The chunks of a snapshot apply in the order in which they are given out, and no row is in one snapshot twice.
  */
 export class KeyedBackend implements KeyedContext {
   readonly #firstGroup: number
   readonly #lastGroup: number
   readonly #maxParallelism: number
+  readonly #base: OperatorBase | undefined
   readonly #current: CurrentKey = { key: undefined, canonical: undefined, group: -1, sequence: 0 }
+  readonly #epochs: Epochs
+  readonly #writer = new DeltaWriter()
+  readonly #surroundings: StateSurroundings
   readonly #tables = new Map<string, GroupedTable<unknown>>()
   readonly #panes = new Map<string, WindowPanes<unknown>>()
   readonly #timers = new Map<string, TimerQueue>()
-  /** Names of timers that are not part of snapshots. */
-  readonly #derived = new Set<string>()
   /** A walk over the keys is under way. */
   #visiting = false
   /** By key group; absent as long as no group is ahead. */
   #floors: Float64Array | undefined
+  readonly #resumeKey = (key: unknown, canonical: unknown, group: number): void => this.#resume(key, canonical, group)
 
-  constructor(groups: { first: number; last: number }, maxParallelism: number) {
+  constructor({ groups, maxParallelism, base, restored = 0 }: BackendOptions) {
     this.#firstGroup = groups.first
     this.#lastGroup = groups.last
     this.#maxParallelism = maxParallelism
+    this.#base = base
+    this.#epochs = new Epochs(restored)
+    this.#surroundings = {
+      current: this.#current,
+      epochs: this.#epochs,
+      firstGroup: groups.first,
+      lastGroup: groups.last,
+      early: new DeltaWriter(),
+    }
   }
 
   get key(): unknown {
@@ -138,11 +159,10 @@ export class KeyedBackend implements KeyedContext {
     else this.#resume(undefined, undefined, -1)
   }
 
-  timers(name = '', derived = false): KeyedTimers {
-    if (derived) this.#derived.add(name)
+  timers(name = ''): KeyedTimers {
     const event = this.#timerQueue('event-timer', name)
     const processing = this.#timerQueue('processing-timer', name)
-    const resume = (key: unknown, canonical: unknown, group: number): void => this.#resume(key, canonical, group)
+    const resume = this.#resumeKey
     return {
       setEventTime: (time) => event.set(time),
       deleteEventTime: (time) => event.delete(time),
@@ -157,55 +177,130 @@ export class KeyedBackend implements KeyedContext {
 
   #table(name: string, form?: TableForm<unknown>): GroupedTable<unknown> {
     let table = this.#tables.get(name)
-    if (table === undefined) this.#tables.set(name, (table = new GroupedTable(name, this.#current, form)))
+    if (table === undefined) {
+      table = new GroupedTable(name, this.#surroundings, this.#base, form)
+      this.#tables.set(name, table)
+    }
     return table
   }
 
   #paneTable(name: string): WindowPanes<unknown> {
     let panes = this.#panes.get(name)
-    if (panes === undefined) this.#panes.set(name, (panes = new WindowPanes(name, this.#current)))
+    if (panes === undefined) this.#panes.set(name, (panes = new WindowPanes(name, this.#surroundings, this.#base)))
     return panes
   }
 
   #timerQueue(kind: 'event-timer' | 'processing-timer', name: string): TimerQueue {
     const id = `${kind} ${name}`
     let queue = this.#timers.get(id)
-    if (queue === undefined) this.#timers.set(id, (queue = new TimerQueue(kind, name, this.#current)))
+    if (queue === undefined) this.#timers.set(id, (queue = new TimerQueue(kind, name, this.#surroundings, this.#base)))
     return queue
   }
 
-  /** All of the state as chunks, ordered by key group. */
-  snapshot(): readonly SnapshotChunk[] {
-    const snapshots = this.#states().map((state) => state.snapshot())
-    const writer = new ChunkWriter()
-    for (let group = this.#firstGroup; group <= this.#lastGroup; group++) {
-      for (const sectionsOf of snapshots) for (const section of sectionsOf(group)) writer.add(section)
-    }
-    return writer.finish()
-  }
-
   #states(): readonly SnapshottedState[] {
-    const timers = [...this.#timers.values()].filter((queue) => !this.#derived.has(queue.name))
-    return [...this.#tables.values(), ...this.#panes.values(), ...timers]
+    return [...this.#tables.values(), ...this.#panes.values(), ...this.#timers.values()]
   }
 
-  /** Takes those entries of a chunk that belong to this subtask's key groups. */
-  restore(bytes: Uint8Array): void {
-    for (const section of readChunk(bytes)) {
-      if (section.group < this.#firstGroup || section.group > this.#lastGroup) continue
-      assert(
-        section.values.length === 0 || section.values.length === section.keys.length,
-        `a section of ${section.name} has lost values`,
-      )
-      this.#stateOf(section).restore(section)
+  // Snapshots
+
+  /** The barrier of a checkpoint: what has changed so far is its share. */
+  freeze(checkpoint: number): void {
+    this.encode(never)
+    this.#epochs.freeze(checkpoint)
+    for (const state of this.#states()) state.freeze(this.#writer)
+    // What was forgotten as a whole has to be said before everything else.
+    this.#writer.cut()
+  }
+
+  /** Writes what is frozen until `expired` says stop. True when all of it is written. */
+  encode(expired: () => boolean): boolean {
+    if (!this.#epochs.freezing) return true
+    for (const state of this.#states()) if (!state.encode(this.#writer, expired)) return false
+    this.#writer.cut()
+    this.#surroundings.early.cut()
+    this.#epochs.thaw()
+    return true
+  }
+
+  /** Chunks that are ready, each given once, in the order in which they apply. */
+  takeChunks(): readonly DeltaChunk[] {
+    const chunks = this.#writer.take()
+    const early = this.#surroundings.early.take()
+    return early.length === 0 ? chunks : [...chunks, ...early]
+  }
+
+  /** The base holds everything up to this checkpoint. */
+  onFolded(checkpoint: number): void {
+    if (!this.#epochs.onFolded(checkpoint)) return
+    this.#base?.refresh()
+    for (const state of this.#states()) state.onFolded()
+  }
+
+  /** Entries in memory. */
+  get size(): number {
+    return this.#states().reduce((sum, state) => sum + state.size, 0)
+  }
+
+  /** Bytes of a row on average, of those that were written so far; a guess before. */
+  get rowBytes(): number {
+    const { rowsWritten, bytesWritten } = this.#writer
+    return rowsWritten === 0 ? UNKNOWN_ROW_BYTES : bytesWritten / rowsWritten
+  }
+
+  /** Whether there may be anything, in memory or in the base. */
+  get holdsAny(): boolean {
+    return this.size > 0 || (this.#base?.states().length ?? 0) > 0
+  }
+
+  /** Forgets entries that the base holds, up to about that many. Returns how many. */
+  evict(entries: number): number {
+    let evicted = 0
+    // The largest first: small states are not worth the look.
+    for (const state of [...this.#states()].sort((a, b) => b.size - a.size)) {
+      if (evicted >= entries) break
+      evicted += state.evict(entries - evicted)
     }
+    return evicted
+  }
+
+  /** Takes what a chunk of the restored checkpoint says that the base does not hold yet; in the order of the chunks. */
+  apply(chunk: Uint8Array): void {
+    readDelta(chunk, {
+      row: (state, group, namespace, key, value) => {
+        if (group >= this.#firstGroup && group <= this.#lastGroup) this.#stateOf(state).applyRow(group, namespace, key, value)
+      },
+      drop: (state, first, last, namespace) => this.#stateOf(state).applyDrop(first, last, namespace),
+    })
     // No key is the current one before the first record.
     this.#resume(undefined, undefined, -1)
   }
 
-  #stateOf(section: StateSection): SnapshottedState {
-    if (section.kind === 'table') return this.#table(section.name)
-    if (section.kind === 'pane') return this.#paneTable(section.name)
-    return this.#timerQueue(section.kind, section.name)
+  #stateOf({ kind, name }: StateIdentity): SnapshottedState {
+    if (kind === 'table') return this.#table(name)
+    if (kind === 'pane') return this.#paneTable(name)
+    return this.#timerQueue(kind, name)
   }
+
+  /**
+   * After everything is restored: values of another version, or with stamps of another clock than today's, are all read and written anew. So a
+   * migration that fails does so before the first record, every value of a state has one form, and their clean-up knows of each.
+   */
+  settleForms(): void {
+    for (const table of this.#tables.values()) {
+      const { form } = table
+      if (form === undefined) continue
+      for (const stored of table.storedForms()) {
+        if (stored.stamps === form.stamps && stored.version === form.version) continue
+        table.rewriteAll(this.#resumeKey)
+        break
+      }
+    }
+    this.#resume(undefined, undefined, -1)
+  }
+}
+
+const UNKNOWN_ROW_BYTES = 100
+
+function never(): boolean {
+  return false
 }

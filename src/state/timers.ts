@@ -1,13 +1,30 @@
 import FlatQueue from 'flatqueue'
 import { SluiceError } from '../core/errors.ts'
 import { canonicalKey, compareKeys } from '../core/key-groups.ts'
-import type { CurrentKey, SnapshottedState } from './keyed-backend.ts'
-import type { StateSection } from './snapshot-chunk.ts'
+import type { DeltaWriter, StateIdentity } from './delta-chunk.ts'
+import { DirtyEntries, FrozenEntries } from './dirty-entries.ts'
+import type { SnapshottedState, StateSurroundings } from './epochs.ts'
+import { LIVE, LOADED, PERSISTED, RESTORED, TIMERS_AT_ONCE, TIMERS_PER_GROUP } from './epochs.ts'
+import { keyFromBytes } from './key-bytes.ts'
+import type { OperatorBase } from './state-base.ts'
+import { baseRows } from './state-base.ts'
 
-interface Timer {
+class Timer {
+  readonly time: number
   readonly key: unknown
   readonly canonical: unknown
   readonly group: number
+  epoch: number
+  flags: number
+
+  constructor(time: number, key: unknown, canonical: unknown, group: number, epoch: number, flags: number) {
+    this.time = time
+    this.key = key
+    this.canonical = canonical
+    this.group = group
+    this.epoch = epoch
+    this.flags = flags
+  }
 }
 
 /**
@@ -18,38 +35,78 @@ interface Timer {
  *    they were set nor on restores, and a timer that is set while others fire has its place in it.
  * 3. A timer is removed before it runs: a handler that sets the same one again means a new one.
  * 4. The heap holds every pending time at least once; times of deleted timers stay in it until their turn, but never as many as to matter.
+ * 5. Every timer of the base whose time is at or before the horizon is in memory, unless it is over. Those behind the horizon are read when
+ *    their time comes near, or are in memory because they were set or changed since; one that is over is remembered until the base
+ *    has followed, or it would come back.
  */
 export class TimerQueue implements SnapshottedState {
   readonly name: string
-  readonly #kind: 'event-timer' | 'processing-timer'
-  readonly #current: CurrentKey
+  readonly state: StateIdentity
+  readonly #surroundings: StateSurroundings
+  readonly #base: OperatorBase | undefined
   readonly #times = new FlatQueue<number>()
   /** Most times have one timer, and a million of them should not need as many maps. */
   readonly #byTime = new Map<number, Timer | Crowd>()
   readonly #loops = new LoopGuard()
-  #pending = 0
+  readonly #dirty = new DirtyEntries<Timer>()
+  #frozen: FrozenEntries<Timer> | undefined
+  /** `Infinity` when the base holds no timer that is not in memory. */
+  #horizon: number
+  /** Timers that are over and that the base may still have, by time and key. */
+  readonly #over = new Map<number, Map<unknown, Timer>>()
+  size = 0
 
-  constructor(kind: 'event-timer' | 'processing-timer', name: string, current: CurrentKey) {
-    this.#kind = kind
+  constructor(kind: 'event-timer' | 'processing-timer', name: string, surroundings: StateSurroundings, base?: OperatorBase) {
+    this.state = { kind, name }
     this.name = name
-    this.#current = current
+    this.#surroundings = surroundings
+    this.#base = base
+    const isStored = base?.states().some((state) => state.kind === kind && state.name === name) === true
+    this.#horizon = isStored ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY
   }
 
   set(time: number): void {
-    const { key, canonical, group } = this.#current
+    const { canonical, group } = this.#surroundings.current
     if (group < 0) throw noKey()
-    if (this.#insert(time, { key, canonical, group })) this.#loops.onSet(time)
+    const waiting = this.#byTime.get(time)
+    if (waiting !== undefined && find(waiting, canonical) !== undefined) return
+    const over = this.#over.get(time)?.get(canonical)
+    this.#insert(over === undefined ? this.#made(time) : this.#revived(over))
+    this.#loops.onSet(time)
   }
 
-  #insert(time: number, timer: Timer): boolean {
+  #made(time: number): Timer {
+    const { current, epochs } = this.#surroundings
+    const { key, canonical, group } = current
+    const timer = new Timer(time, key, canonical, group, epochs.current, time > this.#horizon ? LIVE | PERSISTED : LIVE)
+    this.#dirty.add(group, timer)
+    return timer
+  }
+
+  /** The same one again, so that a snapshot says one thing of it. */
+  #revived(timer: Timer): Timer {
+    this.#touch(timer)
+    timer.flags |= LIVE
+    this.#remember(timer, false)
+    return timer
+  }
+
+  /** The timer is about to change. */
+  #touch(timer: Timer): void {
+    const { epochs, early } = this.#surroundings
+    if (timer.epoch === epochs.current) return
+    if (timer.epoch === epochs.frozen) this.#write(early, timer)
+    timer.epoch = epochs.current
+    this.#dirty.add(timer.group, timer)
+  }
+
+  #insert(timer: Timer): void {
+    const { time } = timer
     const waiting = this.#byTime.get(time)
     if (waiting === undefined) this.#enter(time, timer)
-    else if (waiting instanceof Crowd) {
-      if (!waiting.add(timer)) return false
-    } else if (compareKeys(waiting.canonical, timer.canonical) === 0) return false
+    else if (waiting instanceof Crowd) waiting.add(timer)
     else this.#byTime.set(time, new Crowd(waiting, timer))
-    this.#pending++
-    return true
+    this.size++
   }
 
   #enter(time: number, timer: Timer): void {
@@ -66,24 +123,89 @@ export class TimerQueue implements SnapshottedState {
   }
 
   delete(time: number): void {
+    const { key, canonical, group } = this.#surroundings.current
     const waiting = this.#byTime.get(time)
-    if (waiting === undefined) return
-    const { canonical } = this.#current
-    const found = waiting instanceof Crowd ? waiting.delete(canonical) : compareKeys(waiting.canonical, canonical) === 0
-    if (found) this.#removed(time, waiting)
+    const timer = waiting === undefined ? undefined : find(waiting, canonical)
+    if (timer !== undefined) {
+      if (waiting instanceof Crowd) waiting.delete(canonical)
+      this.#removed(time, waiting!)
+      this.#end(timer)
+    } else if (time > this.#horizon && !this.#over.get(time)?.has(canonical)) {
+      // Whether the base has it need not be known to say that it is over.
+      this.#end(new Timer(time, key, canonical, group, LOADED, LIVE | PERSISTED))
+    }
   }
 
   #removed(time: number, waiting: Timer | Crowd): void {
-    this.#pending--
+    this.size--
     if (!(waiting instanceof Crowd) || waiting.size === 0) this.#byTime.delete(time)
   }
 
+  /** A timer is over: it fired or was deleted. */
+  #end(timer: Timer): void {
+    this.#touch(timer)
+    timer.flags &= ~LIVE
+    if (timer.flags !== 0) this.#remember(timer, true)
+    else this.#dirty.compact(timer.group, isOver)
+  }
+
+  /** Whether a timer is among those that must not come back from the base. */
+  #remember(timer: Timer, over: boolean): void {
+    let keys = this.#over.get(timer.time)
+    if (over) {
+      if (keys === undefined) this.#over.set(timer.time, (keys = new Map()))
+      keys.set(timer.canonical, timer)
+    } else if (keys?.delete(timer.canonical) && keys.size === 0) this.#over.delete(timer.time)
+  }
+
   next(): number {
+    for (;;) {
+      const time = this.#nextInMemory()
+      if (time <= this.#horizon || this.#horizon === Number.POSITIVE_INFINITY) return time
+      this.#load()
+    }
+  }
+
+  #nextInMemory(): number {
     for (let time = this.#times.peek(); time !== undefined; time = this.#times.peek()) {
       if (this.#byTime.has(time)) return time
       this.#times.pop()
     }
     return Number.POSITIVE_INFINITY
+  }
+
+  /**
+   * Moves the horizon on: reads some timers of each group, as far as the group that comes least far. A time that has more timers than that is
+   * read in full.
+   */
+  #load(): void {
+    const { firstGroup, lastGroup } = this.#surroundings
+    const limit = Math.max(TIMERS_PER_GROUP, Math.ceil(TIMERS_AT_ONCE / (lastGroup - firstGroup + 1)))
+    const pages: { readonly group: number; readonly from: number }[] = []
+    let horizon = Number.POSITIVE_INFINITY
+    for (let group = firstGroup; group <= lastGroup; group++) {
+      const next = this.#base!.nextNamespace(this.state, group, this.#horizon)
+      if (next === undefined) continue
+      const page = this.#base!.page(this.state, group, next, undefined, limit)
+      if (page.length === limit) horizon = Math.min(horizon, page[page.length - 1]!.namespace)
+      pages.push({ group, from: next })
+    }
+    for (const { group, from } of pages) this.#loadGroup(group, from, horizon)
+    this.#horizon = horizon
+  }
+
+  #loadGroup(group: number, from: number, until: number): void {
+    for (const row of baseRows(this.#base!, this.state, group, from)) {
+      if (row.namespace > until) return
+      const key = keyFromBytes(row.key)
+      this.#restore(new Timer(row.namespace, key, canonicalKey(key), group, LOADED, LIVE | PERSISTED))
+    }
+  }
+
+  #restore(timer: Timer): void {
+    const waiting = this.#byTime.get(timer.time)
+    if (waiting !== undefined && find(waiting, timer.canonical) !== undefined) return
+    if (!this.#over.get(timer.time)?.has(timer.canonical)) this.#insert(timer)
   }
 
   fire(
@@ -92,13 +214,14 @@ export class TimerQueue implements SnapshottedState {
     fire: (time: number) => void,
     proceed: () => boolean,
   ): boolean {
-    this.#loops.begin(until, this.#pending)
+    this.#loops.begin(until, this.size)
     try {
       for (let time = this.next(); time <= until && time !== Number.POSITIVE_INFINITY; time = this.next()) {
         if (!proceed()) return false
         const waiting = this.#byTime.get(time)!
         const timer = waiting instanceof Crowd ? waiting.take() : waiting
         this.#removed(time, waiting)
+        this.#end(timer)
         this.#loops.onFire(time)
         resume(timer.key, timer.canonical, timer.group)
         fire(time)
@@ -110,28 +233,104 @@ export class TimerQueue implements SnapshottedState {
     }
   }
 
-  snapshot(): (group: number) => Iterable<StateSection> {
-    // A snapshot asks for all groups: timers are sorted by group once.
-    const byGroup = new Map<number, StateSection[]>()
-    for (const [time, waiting] of this.#byTime) {
-      const keys = new Map<number, unknown[]>()
-      for (const timer of waiting instanceof Crowd ? waiting.all() : [waiting]) collect(keys, timer.group, timer.key)
-      for (const [group, ofGroup] of keys) {
-        const section = { kind: this.#kind, name: this.name, group, namespace: time, keys: ofGroup, values: [] }
-        collect(byGroup, group, section)
-      }
-    }
-    return (group) => byGroup.get(group) ?? []
+  // Snapshots
+
+  freeze(): void {
+    this.#frozen = new FrozenEntries(this.#dirty.take(0))
   }
 
-  restore(section: StateSection): void {
-    for (const key of section.keys) {
-      this.#insert(section.namespace, { key, canonical: canonicalKey(key), group: section.group })
+  encode(writer: DeltaWriter, expired: () => boolean): boolean {
+    if (this.#frozen === undefined) return true
+    const { frozen } = this.#surroundings.epochs
+    const done = this.#frozen.write((timer) => {
+      if (timer.epoch === frozen) this.#write(writer, timer)
+    }, expired)
+    if (done) this.#frozen = undefined
+    return done
+  }
+
+  #write(writer: DeltaWriter, timer: Timer): void {
+    timer.epoch++
+    if ((timer.flags & LIVE) !== 0) {
+      writer.putKey(this.state, timer.group, timer.time, timer.key)
+      timer.flags |= PERSISTED
+    } else if ((timer.flags & PERSISTED) !== 0) writer.remove(this.state, timer.group, timer.time, timer.key)
+  }
+
+  onFolded(): void {
+    const { epochs } = this.#surroundings
+    for (const [time, timers] of this.#over) {
+      for (const [canonical, timer] of timers) if (epochs.isInBase(timer.epoch)) timers.delete(canonical)
+      if (timers.size === 0) this.#over.delete(time)
     }
   }
+
+  /** The latest ones go: the horizon comes nearer. */
+  evict(entries: number): number {
+    if (this.#base === undefined || this.size < TIMERS_AT_ONCE) return 0
+    const times = [...this.#byTime.keys()].sort((a, b) => a - b)
+    // So many stay that the next ones need not be read again at once.
+    let stay = Math.max(this.size - entries, TIMERS_AT_ONCE)
+    let place = 0
+    for (; place < times.length && stay > 0; place++) stay -= sizeOf(this.#byTime.get(times[place]!)!)
+    if (place === times.length) return 0
+    const horizon = times[place - 1]!
+    let evicted = 0
+    for (; place < times.length; place++) evicted += this.#evictAt(times[place]!)
+    if (evicted > 0) this.#horizon = Math.min(this.#horizon, horizon)
+    this.#forgetDeletedTimes()
+    return evicted
+  }
+
+  #evictAt(time: number): number {
+    const waiting = this.#byTime.get(time)!
+    let evicted = 0
+    for (const timer of waiting instanceof Crowd ? [...waiting.all()] : [waiting]) {
+      if (!this.#surroundings.epochs.isInBase(timer.epoch)) continue
+      if (waiting instanceof Crowd) waiting.delete(timer.canonical)
+      this.#removed(time, waiting)
+      evicted++
+    }
+    return evicted
+  }
+
+  // A checkpoint that the base does not hold yet
+
+  applyRow(group: number, time: number, keyBytes: Uint8Array, value: Uint8Array | undefined): void {
+    const key = keyFromBytes(keyBytes)
+    const canonical = canonicalKey(key)
+    const waiting = this.#byTime.get(time)
+    const known = waiting === undefined ? undefined : find(waiting, canonical)
+    if (value === undefined) {
+      if (known !== undefined) {
+        if (waiting instanceof Crowd) waiting.delete(canonical)
+        this.#removed(time, waiting!)
+      }
+      this.#remember(new Timer(time, key, canonical, group, RESTORED, PERSISTED), true)
+      return
+    }
+    const timer = new Timer(time, key, canonical, group, RESTORED, LIVE | PERSISTED)
+    this.#remember(timer, false)
+    if (known === undefined) this.#insert(timer)
+  }
+
+  applyDrop(): void {}
 }
 
 const SPARE_TIMES = 1024
+
+function isOver(timer: { readonly flags: number }): boolean {
+  return timer.flags === 0
+}
+
+function find(waiting: Timer | Crowd, canonical: unknown): Timer | undefined {
+  if (waiting instanceof Crowd) return waiting.get(canonical)
+  return compareKeys(waiting.canonical, canonical) === 0 ? waiting : undefined
+}
+
+function sizeOf(waiting: Timer | Crowd): number {
+  return waiting instanceof Crowd ? waiting.size : 1
+}
 
 /** The keys that wait for one time, when they are several. */
 class Crowd {
@@ -147,6 +346,10 @@ class Crowd {
 
   all(): Iterable<Timer> {
     return this.#pending.values()
+  }
+
+  get(canonical: unknown): Timer | undefined {
+    return this.#pending.get(canonical)
   }
 
   get size(): number {
@@ -193,12 +396,6 @@ function placeOf(timer: Timer, order: readonly Timer[], from: number): number {
 
 function compareTimers(a: Timer, b: Timer): number {
   return a.group - b.group || compareKeys(a.canonical, b.canonical)
-}
-
-function collect<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
-  const list = lists.get(key)
-  if (list === undefined) lists.set(key, [value])
-  else list.push(value)
 }
 
 /**

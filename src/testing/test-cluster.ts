@@ -12,10 +12,12 @@ import { planExecution, subtaskName, subtaskNames, taskPlan } from '../graph/exe
 import { describeGraph, nodeIds, validateGraph } from '../graph/stream-graph.ts'
 import { createCounters } from '../protocol/counters.ts'
 import { Doorbells } from '../protocol/doorbell.ts'
-import type { SubtaskSnapshot } from '../protocol/messages.ts'
+import type { Deployment, SubtaskSnapshot } from '../protocol/messages.ts'
+import { Signals } from '../protocol/signals.ts'
 import { buildTasks } from '../runtime/build-tasks.ts'
 import type { Task } from '../runtime/task.ts'
-import { readChunk } from '../state/snapshot-chunk.ts'
+import type { OperatorBase } from '../state/state-base.ts'
+import { MemoryBase } from '../state/state-base.ts'
 import { isChangeOfFrozen } from './freeze.ts'
 import type { TestGraph } from './test-graph.ts'
 
@@ -36,8 +38,13 @@ export interface StateSize {
 /** What a restart goes back to. */
 interface Checkpoint {
   readonly manifest: Manifest
-  readonly chunks: readonly Uint8Array<ArrayBuffer>[]
   readonly late: ReadonlyMap<string, number>
+}
+
+/** Changed state that no complete checkpoint holds yet. */
+interface PendingDelta {
+  readonly operator: string
+  readonly bytes: Uint8Array
 }
 
 /**
@@ -54,6 +61,9 @@ export class TestCluster {
   #plan: ExecutionPlan
   #tasks: readonly Task[] = []
   #newest: Checkpoint
+  /** The keyed state of the newest checkpoint: read on demand, as the engine reads it from disk. */
+  readonly #base = new MemoryBase()
+  #pending: PendingDelta[] = []
   #ledger = new CommitLedger([], 0)
   /** The newest checkpoint id in use. */
   #lastCheckpoint = 0
@@ -76,7 +86,7 @@ export class TestCluster {
         return [operator, substitute.createCommitter({ job: test.graph.job, run: 'test', operator, warn: () => undefined })]
       }),
     )
-    this.#newest = { manifest: this.#initialManifest(), chunks: [], late: new Map() }
+    this.#newest = { manifest: this.#initialManifest(), late: new Map() }
     this.#deploy()
   }
 
@@ -163,7 +173,6 @@ export class TestCluster {
   async checkpoint(): Promise<void> {
     const late = new Map(this.#test.late)
     const snapshots = await this.#snapshots()
-    const chunks: Uint8Array<ArrayBuffer>[] = []
     const checkpoint = this.#lastCheckpoint
     const manifest: Manifest = {
       ...this.#newest.manifest,
@@ -171,12 +180,15 @@ export class TestCluster {
       initial: false,
       attempt: this.#attempt,
       completedAtMs: this.now,
-      subtasks: snapshots.map((snapshot) => stored(snapshot, chunks)),
+      subtasks: snapshots.map(stored),
       committables: this.#ledger.listedBy(checkpoint),
     }
     // Through its bytes, as if it had been on disk.
-    this.#newest = { manifest: decodeManifest(encodeManifest(manifest), checkpoint), chunks, late }
+    this.#newest = { manifest: decodeManifest(encodeManifest(manifest), checkpoint), late }
     this.#ledger.onCompleted(checkpoint)
+    applyAll(this.#pending, this.#base)
+    this.#pending = []
+    for (const task of this.#tasks) task.onFolded(checkpoint)
     await this.#commit()
   }
 
@@ -241,14 +253,13 @@ export class TestCluster {
 
   /** @param operator id of one operator; all of them when it is left out */
   async stateSize(operator?: string): Promise<StateSize> {
+    await this.#snapshots()
+    const base = this.#base.copy()
+    applyAll(this.#pending, base)
     const sizes = { entries: 0, timers: 0 }
-    const snapshots = (await this.#snapshots()).flatMap((snapshot) => snapshot.operators)
-    for (const { chunks } of snapshots.filter((each) => operator === undefined || each.operator === operator)) {
-      for (const chunk of chunks) {
-        for (const { kind, keys } of readChunk(chunk.bytes)) {
-          sizes[kind.endsWith('timer') ? 'timers' : 'entries'] += keys.length
-        }
-      }
+    for (const id of operator === undefined ? base.operators() : [operator]) {
+      sizes.entries += base.operator(id).count(false)
+      sizes.timers += base.operator(id).count(true)
     }
     return sizes
   }
@@ -261,8 +272,9 @@ export class TestCluster {
     this.#failure = undefined
     const attempt = ++this.#attempt
     const doorbells = new Doorbells(1)
-    const { manifest, chunks } = this.#newest
-    const deployment = {
+    const { manifest } = this.#newest
+    this.#pending = []
+    const deployment: Deployment = {
       plan: this.#plan,
       worker: 0,
       run: 'test',
@@ -270,11 +282,21 @@ export class TestCluster {
       rings: {},
       doorbells: doorbells.shared,
       counters: createCounters(subtaskNames(this.#plan).length),
-      restores: dealCheckpoint(manifest, this.#plan, (chunk) => chunks[chunk.sequence]!),
+      restored: manifest.checkpoint,
+      registry: [],
+      stateMemoryBytes: Number.POSITIVE_INFINITY,
+      signals: new Signals(1).shared,
+      mode: { holdsChannels: true, stopsTheWorld: false },
+      restores: dealCheckpoint(manifest, this.#plan, { deltas: [], read: () => new Uint8Array() }),
     }
     // Work takes no time, so that batches do not depend on how fast the test runs.
     const clock = { now: () => this.now, elapsed: () => 0 }
-    this.#tasks = buildTasks(deployment, attempt, this.#test.graph, clock, doorbells, {
+    const baseOf = (operator: string): OperatorBase => this.#base.operator(operator)
+    this.#tasks = buildTasks(deployment, attempt, this.#test.graph, clock, doorbells, baseOf, {
+      deltas: (_, operator, chunks) => {
+        if (attempt === this.#attempt) for (const { bytes } of chunks) this.#pending.push({ operator, bytes })
+      },
+      progress: () => undefined,
       acknowledge: (checkpoint, snapshot) => {
         if (attempt === this.#attempt) this.#onAcknowledge(checkpoint, snapshot)
       },
@@ -310,7 +332,7 @@ export class TestCluster {
         split: encodeValue(split),
         done: false,
       }))
-      const operator = { operator: id, watermark: WATERMARK_NONE, records: 0, splits, chunks: [] }
+      const operator = { operator: id, watermark: WATERMARK_NONE, records: 0, splits }
       return [{ task: id, subtask: 0, parallelism: 1, channelWatermarks: {}, operators: [operator] }]
     })
     return {
@@ -323,6 +345,8 @@ export class TestCluster {
       maxParallelism: this.#maxParallelism,
       subtasks,
       committables: [],
+      deltas: [],
+      dropped: [],
     }
   }
 }
@@ -332,17 +356,13 @@ export function writerId(sink: string): string {
   return `${sink}.writer`
 }
 
-/** A snapshot as a manifest lists it; its chunks are added to `chunks`. */
-function stored(snapshot: SubtaskSnapshot, chunks: Uint8Array<ArrayBuffer>[]): StoredSubtask {
-  const operators = snapshot.operators.map(({ committables: _, ...operator }) => ({
-    ...operator,
-    chunks: operator.chunks.map(({ firstGroup, lastGroup, bytes }) => {
-      const sequence = chunks.push(bytes) - 1
-      // Nothing can damage a chunk in memory, so nothing is proved.
-      return { sequence, firstGroup, lastGroup, length: bytes.byteLength, crc32: 0 }
-    }),
-  }))
-  return { ...snapshot, operators }
+/** A snapshot as a manifest lists it. */
+function stored(snapshot: SubtaskSnapshot): StoredSubtask {
+  return { ...snapshot, operators: snapshot.operators.map(({ committables: _, ...operator }) => operator) }
+}
+
+function applyAll(deltas: readonly PendingDelta[], base: MemoryBase): void {
+  for (const { operator, bytes } of deltas) base.operator(operator).apply(bytes)
 }
 
 function neverSettled(tasks: readonly Task[]): SluiceError {

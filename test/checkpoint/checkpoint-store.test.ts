@@ -1,15 +1,30 @@
 import type { ChildProcess } from 'node:child_process'
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import fc from 'fast-check'
 import { open } from 'lmdb'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { CheckpointRecord } from '../../src/checkpoint/checkpoint-history.ts'
 import { CheckpointStore } from '../../src/checkpoint/checkpoint-store.ts'
-import type { StoredChunk } from '../../src/checkpoint/manifest.ts'
+import type { DroppedState, Manifest, StoredDelta } from '../../src/checkpoint/manifest.ts'
+import { StoredCheckpoints } from '../../src/checkpoint/stored-checkpoints.ts'
+import type { DeltaChunk, StateIdentity } from '../../src/state/delta-chunk.ts'
+import { MemoryOperatorBase } from '../../src/state/state-base.ts'
+import type { Change } from './deltas.ts'
+import { deltaOf, rowsOf } from './deltas.ts'
 import { sampleManifest } from './manifests.ts'
+
+/** Whether the disk says that it has room. */
+const disk = vi.hoisted(() => ({ isFull: false }))
+vi.mock('../../src/checkpoint/disk-space.ts', async (original) => {
+  const real = await original<typeof import('../../src/checkpoint/disk-space.ts')>()
+  return { ...real, isRoomLeft: (folder: string) => !disk.isFull && real.isRoomLeft(folder) }
+})
 
 const CHILD = fileURLToPath(new URL('fixtures/store-child.ts', import.meta.url))
 
@@ -18,6 +33,7 @@ let opened: CheckpointStore[]
 let children: ChildProcess[]
 
 beforeEach(() => {
+  disk.isFull = false
   directory = mkdtempSync(join(tmpdir(), 'sluice-store-'))
   opened = []
   children = []
@@ -77,28 +93,41 @@ function tableOf(root: ReturnType<typeof open>, name: string) {
   return root.openDB<Buffer, string | number | number[]>({ name, encoding: 'binary' })
 }
 
-function chunkOf(text: string, firstGroup = 0, lastGroup = 127) {
-  return { firstGroup, lastGroup, bytes: new Uint8Array(Buffer.from(text)) }
+function chunkOf(text: string, firstGroup = 0, lastGroup = 127): DeltaChunk {
+  return { firstGroup, lastGroup, rows: 1, bytes: new Uint8Array(Buffer.from(text)) }
 }
 
-/** Completes a checkpoint with these chunks, and returns where they are. */
-function completeWith(store: CheckpointStore, checkpoint: number, texts: readonly string[]): readonly StoredChunk[] {
-  const chunks = store.addChunks(
+const OPERATOR = 'count-1'
+
+/** Completes a checkpoint with these chunks beside all that the base does not hold yet, and returns where the new ones are. */
+function completeWith(
+  store: CheckpointStore,
+  checkpoint: number,
+  chunks: readonly (string | DeltaChunk)[],
+  changes: Partial<Manifest> = {},
+): readonly StoredDelta[] {
+  const latest = store.latest()
+  const earlier = latest === undefined ? [] : store.unfolded(latest)
+  const deltas = store.addDeltas(
     checkpoint,
-    texts.map((text) => chunkOf(text)),
+    OPERATOR,
+    chunks.map((chunk) => (typeof chunk === 'string' ? chunkOf(chunk) : chunk)),
   )
-  const [subtask] = sampleManifest(checkpoint).subtasks
-  const operators = [{ operator: 'items-1', watermark: 0, records: 0, chunks }]
-  store.complete(sampleManifest(checkpoint, { subtasks: [{ ...subtask!, operators }] }))
-  return chunks
+  store.complete(sampleManifest(checkpoint, { deltas: [...earlier, ...deltas], ...changes }))
+  return deltas
 }
 
-function textOf(store: CheckpointStore, checkpoint: number, chunk: StoredChunk): string {
-  return Buffer.from(store.readChunk(checkpoint, chunk)).toString()
+function textOf(store: CheckpointStore, delta: StoredDelta): string {
+  return Buffer.from(store.readDelta(delta)).toString()
 }
 
-function chunksOf(store: CheckpointStore, checkpoint: number): readonly StoredChunk[] {
-  return store.manifest(checkpoint).subtasks.flatMap((subtask) => subtask.operators.flatMap((operator) => operator.chunks))
+/** What a checkpoint added itself. */
+function deltasOf(store: CheckpointStore, checkpoint: number): readonly StoredDelta[] {
+  return store.manifest(checkpoint).deltas.filter((delta) => delta.checkpoint === checkpoint)
+}
+
+function foldAll(store: CheckpointStore): void {
+  while (store.foldStep()) {}
 }
 
 const code = (expected: string) => expect.objectContaining({ code: expected })
@@ -131,8 +160,7 @@ describe('claiming the state of a job', () => {
     let newest = 0
     for (let checkpoint = 1; checkpoint <= 25; checkpoint++) {
       first.begin(checkpoint)
-      first.addChunks(checkpoint, [chunkOf('aborted')])
-      first.discard(checkpoint)
+      first.addDeltas(checkpoint, OPERATOR, [chunkOf('aborted')])
       newest = checkpoint
     }
     expect(first.nextAttempt().lastCheckpoint).toBeGreaterThanOrEqual(newest)
@@ -165,7 +193,7 @@ describe('claiming the state of a job', () => {
     expect(store.claim(() => 'mine')).toMatchObject({ run: 'run-of-child', attempt: 2 })
     expect(store.retained()).toEqual([10, 11])
     expect(store.latest()).toMatchObject({ checkpoint: 11 })
-    expect([...store.readChunk(11, chunksOf(store, 11)[0]!)]).toEqual(new Array(100).fill(11))
+    expect([...store.readDelta(deltasOf(store, 11)[0]!)]).toEqual(new Array(100).fill(11))
   })
 
   test('the state that was released can be claimed by another process', async () => {
@@ -213,7 +241,7 @@ describe('a second owner', () => {
     const [first, second] = await twoOwners()
     expect(() => completeWith(first, 2, ['late'])).toThrow(code('FENCED'))
     second.sweep()
-    expect(chunksOf(second, 1).map((chunk) => textOf(second, 1, chunk))).toEqual(['of the first'])
+    expect(deltasOf(second, 1).map((delta) => textOf(second, delta))).toEqual(['of the first'])
   })
 })
 
@@ -221,12 +249,12 @@ describe('a complete checkpoint', () => {
   test('is the latest one, with its manifest and its chunks', () => {
     const store = claimed()
     completeWith(store, 1, ['a', 'b'])
-    const chunks = completeWith(store, 2, ['c', 'd'])
+    const deltas = completeWith(store, 2, ['c', 'd'])
     expect(store.latestCheckpoint).toBe(2)
     expect(store.latest()).toEqual(store.manifest(2))
-    expect(chunks.map((chunk) => chunk.sequence)).toEqual([0, 1])
-    expect(chunks.map((chunk) => textOf(store, 2, chunk))).toEqual(['c', 'd'])
-    expect(chunksOf(store, 1).map((chunk) => textOf(store, 1, chunk))).toEqual(['a', 'b'])
+    expect(deltas.map((delta) => delta.sequence)).toEqual([0, 1])
+    expect(store.manifest(2).deltas.map((delta) => textOf(store, delta))).toEqual(['a', 'b', 'c', 'd'])
+    expect(deltasOf(store, 1).map((delta) => textOf(store, delta))).toEqual(['a', 'b'])
   })
 
   test('is there for the next process, from the first byte to the last', async () => {
@@ -234,7 +262,7 @@ describe('a complete checkpoint', () => {
     completeWith(first, 1, ['a'.repeat(100_000), ''])
     await first.release(false)
     const second = openStore()
-    expect(chunksOf(second, 1).map((chunk) => textOf(second, 1, chunk))).toEqual(['a'.repeat(100_000), ''])
+    expect(deltasOf(second, 1).map((delta) => textOf(second, delta))).toEqual(['a'.repeat(100_000), ''])
   })
 
   test('there is none in a new state', () => {
@@ -244,21 +272,19 @@ describe('a complete checkpoint', () => {
     expect(() => store.manifest(1)).toThrow(code('CHECKPOINT_UNREADABLE'))
   })
 
-  test('goes when newer ones are committed, and takes its chunks with it', async () => {
+  test('goes when newer ones are committed, and its chunks when the base holds them', async () => {
     const store = claimed()
     for (let checkpoint = 1; checkpoint <= 4; checkpoint++) {
-      completeWith(store, checkpoint, [`state ${checkpoint}`])
+      completeWith(store, checkpoint, [deltaOf([{ key: 'a', value: checkpoint }])])
       store.committed(checkpoint, 2)
     }
     expect(store.committedThrough).toBe(4)
     expect(store.retained()).toEqual([3, 4])
+    expect(store.manifest(3).deltas).toHaveLength(3)
+    foldAll(store)
+    expect(store.foldedThrough).toBe(3)
     await store.release(false)
-    await underneath('job', (table) =>
-      expect([...table('chunks').getKeys()]).toEqual([
-        [3, 0],
-        [4, 0],
-      ]),
-    )
+    await underneath('job', (table) => expect([...table('deltas').getKeys()]).toEqual([[4, 0]]))
   })
 
   test('stays while its commit is outstanding, however many are kept', () => {
@@ -281,17 +307,17 @@ describe('a complete checkpoint', () => {
     await first.release(false)
     await underneath('job', (table) => {
       changes.forEach(([, change], checkpoint) => {
-        const damaged = change(Buffer.from(table('chunks').get([checkpoint, 1])!))
-        if (damaged === undefined) table('chunks').removeSync([checkpoint, 1])
-        else table('chunks').putSync([checkpoint, 1], damaged)
+        const damaged = change(Buffer.from(table('deltas').get([checkpoint, 1])!))
+        if (damaged === undefined) table('deltas').removeSync([checkpoint, 1])
+        else table('deltas').putSync([checkpoint, 1], damaged)
       })
     })
     const store = openStore()
     changes.forEach(([what], checkpoint) => {
-      const [good, victim] = chunksOf(store, checkpoint)
-      expect(textOf(store, checkpoint, good!)).toBe('good')
-      expect(() => store.readChunk(checkpoint, victim!)).toThrow(code('CHECKPOINT_UNREADABLE'))
-      expect(() => store.readChunk(checkpoint, victim!)).toThrow(`chunk 1 is ${what}`)
+      const [good, victim] = deltasOf(store, checkpoint)
+      expect(textOf(store, good!)).toBe('good')
+      expect(() => store.readDelta(victim!)).toThrow(code('CHECKPOINT_UNREADABLE'))
+      expect(() => store.readDelta(victim!)).toThrow(`chunk 1 is ${what}`)
     })
   })
 
@@ -319,39 +345,42 @@ describe('a checkpoint that never became complete', () => {
     expect(store.latest()).toMatchObject({ checkpoint: 10 })
     expect(store.retained()).toEqual([10])
     store.sweep()
-    expect([...store.readChunk(10, chunksOf(store, 10)[0]!)]).toEqual(new Array(100).fill(10))
+    expect([...store.readDelta(deltasOf(store, 10)[0]!)]).toEqual(new Array(100).fill(10))
     await store.release(false)
-    await underneath('job', (table) => expect([...table('chunks').getKeys()]).toEqual([[10, 0]]))
+    await underneath('job', (table) => expect([...table('deltas').getKeys()]).toEqual([[10, 0]]))
   })
 
-  test('loses its chunks when it is discarded, those in memory and those on disk', async () => {
+  test('and was aborted leaves its chunks to the next one, those on disk and those in memory', async () => {
     const store = claimed()
-    store.addChunks(1, [chunkOf('x'.repeat(5 << 20)), chunkOf('y')])
-    store.addChunks(1, [chunkOf('in memory')])
-    store.discard(1)
-    completeWith(store, 2, ['good'])
-    expect(chunksOf(store, 2).map((chunk) => textOf(store, 2, chunk))).toEqual(['good'])
+    const aborted = [
+      ...store.addDeltas(1, OPERATOR, [chunkOf('x'.repeat(5 << 20)), chunkOf('y')]),
+      ...store.addDeltas(1, OPERATOR, [chunkOf('in memory')]),
+    ]
+    const own = store.addDeltas(2, OPERATOR, [chunkOf('own')])
+    store.complete(sampleManifest(2, { deltas: [...aborted, ...own] }))
     await store.release(false)
-    await underneath('job', (table) => expect([...table('chunks').getKeys()]).toEqual([[2, 0]]))
+    const next = openStore()
+    const texts = next.latest()!.deltas.map((delta) => textOf(next, delta))
+    expect(texts).toEqual(['x'.repeat(5 << 20), 'y', 'in memory', 'own'])
   })
 
   test('does not leave its chunks in the next attempt', async () => {
     const store = claimed()
-    store.addChunks(1, [chunkOf('of an attempt that failed')])
+    store.addDeltas(1, OPERATOR, [chunkOf('of an attempt that failed')])
     store.nextAttempt()
     completeWith(store, 20, ['good'])
     await store.release(false)
-    await underneath('job', (table) => expect([...table('chunks').getKeys()]).toEqual([[20, 0]]))
+    await underneath('job', (table) => expect([...table('deltas').getKeys()]).toEqual([[20, 0]]))
   })
 
   test('the sweep removes what no manifest names and nothing else', async () => {
     const store = claimed()
     completeWith(store, 1, ['keep'])
-    store.addChunks(2, [chunkOf('x'.repeat(5 << 20))])
+    store.addDeltas(2, OPERATOR, [chunkOf('x'.repeat(5 << 20))])
     store.sweep()
-    expect(chunksOf(store, 1).map((chunk) => textOf(store, 1, chunk))).toEqual(['keep'])
+    expect(deltasOf(store, 1).map((delta) => textOf(store, delta))).toEqual(['keep'])
     await store.release(false)
-    await underneath('job', (table) => expect([...table('chunks').getKeys()]).toEqual([[1, 0]]))
+    await underneath('job', (table) => expect([...table('deltas').getKeys()]).toEqual([[1, 0]]))
   })
 
   test('more chunks than one transaction removes are all removed', async () => {
@@ -359,12 +388,13 @@ describe('a checkpoint that never became complete', () => {
     completeWith(
       store,
       1,
-      Array.from({ length: 1000 }, (_, index) => `chunk ${index}`),
+      Array.from({ length: 1000 }, (_, index) => deltaOf([{ key: index, value: index }])),
     )
-    completeWith(store, 2, ['keep'])
-    store.committed(2, 1)
+    completeWith(store, 2, [deltaOf([{ key: 'keep', value: 1 }])])
+    foldAll(store)
+    expect(store.sizes().baseRows).toBe(1000)
     await store.release(false)
-    await underneath('job', (table) => expect([...table('chunks').getKeys()]).toEqual([[2, 0]]))
+    await underneath('job', (table) => expect([...table('deltas').getKeys()]).toEqual([[2, 0]]))
   })
 })
 
@@ -395,6 +425,477 @@ describe('the end of a job', () => {
     const next = openStore()
     expect(next.claim(() => 'unused')).toMatchObject({ run: 'run-2', attempt: before.attempt + 1 })
     await next.release(false)
-    await underneath('job', (table) => expect([...table('chunks').getKeys()]).toEqual([[before.lastCheckpoint + 1, 0]]))
+    await underneath('job', (table) => expect([...table('deltas').getKeys()]).toEqual([[before.lastCheckpoint + 1, 0]]))
+  })
+
+  test('forgetting that ends half way leaves no rows that the next run could see', async () => {
+    const first = claimed()
+    completeWith(first, 1, [deltaOf([{ key: 'a', value: 1 }])])
+    first.committed(1, 1)
+    foldAll(first)
+    vi.spyOn(first, 'purgeStep').mockImplementation(() => {
+      throw new Error('the process has died')
+    })
+    expect(() => first.forget('run-2')).toThrow('the process has died')
+    await first.close()
+    await underneath('job', (table) => table('meta').removeSync('owner'))
+    const store = openStore()
+    const { lastCheckpoint, run } = store.claim(() => 'unused')
+    expect([run, store.latestCheckpoint, rowsOf(store.base(OPERATOR))]).toEqual(['run-2', undefined, []])
+    completeWith(store, lastCheckpoint + 1, [deltaOf([{ key: 'b', value: 2 }])])
+    store.committed(lastCheckpoint + 1, 1)
+    foldAll(store)
+    while (store.purgeStep()) {}
+    expect(rowsOf(store.base(OPERATOR))).toEqual(folded([deltaOf([{ key: 'b', value: 2 }])]))
+    expect(store.sizes().baseRows).toBe(1)
+  })
+
+  test('forgetting leaves no rows, no chunks, no history and no numbers of states', async () => {
+    const store = claimed()
+    completeWith(store, 1, [deltaOf([{ key: 'a', value: 1 }])])
+    completeWith(store, 2, [deltaOf([{ key: 'b', value: 2 }])])
+    store.committed(2, 1)
+    store.failed(recordOf(1, 1))
+    store.addDeltas(3, OPERATOR, [chunkOf('x'.repeat(5 << 20))])
+    foldAll(store)
+    completeWith(store, 4, [deltaOf([{ key: 'c', value: 3 }])])
+    expect(store.sizes().baseRows).toBe(2)
+    store.forget('run-2')
+    expect([store.history(), store.registry(), store.foldedThrough, store.sizes().baseRows]).toEqual([[], [], -1, 0])
+    await store.release(false)
+    await underneath('job', (table) => {
+      for (const name of ['checkpoints', 'deltas', 'state', 'history']) expect([...table(name).getKeys()], name).toEqual([])
+    })
   })
 })
+
+// The base
+
+function recordOf(checkpoint: number, triggeredAtMs: number): CheckpointRecord {
+  return { checkpoint, status: 'failed', triggeredAtMs, durationMs: 5, bytes: 9, attempt: 1, subtasks: {} }
+}
+
+/** What the base of the operator would be after these changes. */
+function folded(chunks: readonly DeltaChunk[]): readonly string[] {
+  const base = new MemoryOperatorBase()
+  for (const { bytes } of chunks) base.apply(bytes)
+  return rowsOf(base)
+}
+
+const change: fc.Arbitrary<Change> = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ key: fc.oneof(fc.nat(9), fc.constant('k'.repeat(2_000))), value: fc.nat(99) }) },
+  { weight: 2, arbitrary: fc.record({ key: fc.nat(9) }) },
+  { weight: 4, arbitrary: fc.record({ key: fc.nat(4), window: fc.nat(3), value: fc.nat(99) }) },
+  { weight: 1, arbitrary: fc.record({ drop: fc.nat(3) }) },
+  { weight: 2, arbitrary: fc.record({ key: fc.nat(4), timer: fc.nat(9), value: fc.boolean() }) },
+)
+
+describe('folding', () => {
+  test('brings the base to what all chunks say in their order, up to the oldest retained checkpoint', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(fc.array(change, { maxLength: 12 }), { maxLength: 3 }), { minLength: 1, maxLength: 5 }),
+        fc.integer({ min: 1, max: 3 }),
+        fc.array(fc.nat(4), { minLength: 6, maxLength: 6 }),
+        async (checkpoints, retain, steps) => {
+          const store = claimed(`job-${jobs++}`)
+          const all: { readonly checkpoint: number; readonly chunk: DeltaChunk }[] = []
+          for (const [index, changes] of checkpoints.entries()) {
+            const chunks = changes.map(deltaOf)
+            all.push(...chunks.map((chunk) => ({ checkpoint: index + 1, chunk })))
+            completeWith(store, index + 1, chunks)
+            store.committed(index + 1, retain)
+            for (let step = steps[index]!; step > 0; step--) store.foldStep()
+            expect(store.foldedThrough).toBeLessThanOrEqual(store.retained()[0]!)
+            // Whatever a fold has come to, each retained checkpoint is the base and what it lists beside it.
+            for (const id of store.retained()) {
+              const upTo = all.filter(({ checkpoint }) => checkpoint <= id).map(({ chunk }) => chunk)
+              expect(storedRows(store, id)).toEqual(folded(upTo))
+            }
+          }
+          foldAll(store)
+          const [oldest] = store.retained()
+          expect(store.foldedThrough).toBe(oldest)
+          const upTo = all.filter(({ checkpoint }) => checkpoint <= oldest!).map(({ chunk }) => chunk)
+          expect(rowsOf(store.base(OPERATOR))).toEqual(folded(upTo))
+          expect(store.foldable()).toBeUndefined()
+          expect(store.foldStep()).toBe(false)
+          await store.release(false)
+        },
+      ),
+      { numRuns: 40 },
+    )
+  })
+
+  test('says beforehand how much there is to do', () => {
+    const store = claimed()
+    expect(store.foldable()).toBeUndefined()
+    const chunk = deltaOf([{ key: 1, value: 1 }])
+    completeWith(store, 1, [chunk, chunk])
+    expect(store.foldable()).toEqual({ through: 1, bytes: 2 * chunk.bytes.byteLength, chunks: 2 })
+  })
+
+  test('begins anew in the next attempt, and comes to the same', () => {
+    const store = claimed()
+    const chunks = [deltaOf([{ key: 1, value: 1 }]), deltaOf([{ key: 1 }, { key: 2, value: 2 }]), deltaOf([{ key: 2, value: 3 }])]
+    completeWith(store, 1, chunks)
+    store.foldStep()
+    store.foldStep()
+    store.nextAttempt()
+    foldAll(store)
+    expect(rowsOf(store.base(OPERATOR))).toEqual(folded(chunks))
+  })
+
+  test('that dies in the middle is done again by the next process', async () => {
+    for (const kills of [1, 3, 6]) {
+      rmSync(join(directory, 'job'), { recursive: true, force: true })
+      const child = await startChild('fold')
+      // Killed at some place of an endless row of steps.
+      await new Promise((resolve) => setTimeout(resolve, 40 * kills))
+      await killed(child)
+      const store = openStore()
+      store.claim(() => 'mine')
+      const expected = new MemoryOperatorBase()
+      for (const delta of store.latest()!.deltas) expected.apply(store.readDelta(delta))
+      const before = store.foldedThrough
+      foldAll(store)
+      expect(before).toBeLessThan(store.foldedThrough)
+      expect(rowsOf(store.base(OPERATOR))).toEqual(rowsOf(expected))
+      await store.release(false)
+    }
+  })
+
+  test('of what a fenced owner still has in hand does not happen', async () => {
+    const first = claimed()
+    completeWith(first, 1, [deltaOf([{ key: 1, value: 'of the first' }])])
+    completeWith(first, 2, [deltaOf([{ key: 1, value: 'of the first' }])])
+    await underneath('job', (table) => table('meta').removeSync('owner'))
+    const second = openStore()
+    second.claim(() => 'unused')
+    expect(() => foldAll(first)).toThrow(code('FENCED'))
+    expect(second.foldedThrough).toBe(-1)
+    expect(second.sizes().baseRows).toBe(0)
+  })
+
+  test('stops at a damaged chunk, and says which', async () => {
+    const first = claimed()
+    completeWith(first, 1, [deltaOf([{ key: 1, value: 1 }]), deltaOf([{ key: 2, value: 2 }])])
+    await first.release(false)
+    await underneath('job', (table) => table('deltas').putSync([1, 1], Buffer.from('damaged')))
+    const store = claimed()
+    expect(() => foldAll(store)).toThrow(code('CHECKPOINT_UNREADABLE'))
+    expect(() => foldAll(store)).toThrow('chunk 1 is corrupt')
+    expect(store.foldedThrough).toBe(-1)
+  })
+})
+
+let jobs = 0
+
+/** A checkpoint as a restore finds it: the base, and the chunks that the base does not hold. */
+function storedRows(store: CheckpointStore, checkpoint: number): readonly string[] {
+  const base = new MemoryOperatorBase()
+  base.apply(deltaOf(changesOf(store)).bytes)
+  for (const delta of store.unfolded(store.manifest(checkpoint))) base.apply(store.readDelta(delta))
+  return rowsOf(base)
+}
+
+/** What the stored base holds, as changes. */
+function changesOf(store: CheckpointStore): readonly Change[] {
+  return rowsOf(store.base(OPERATOR)).map((row) => JSON.parse(row) as Change)
+}
+
+describe('going back', () => {
+  test('to a retained checkpoint makes it the latest one, and what came after it is gone', async () => {
+    const store = claimed()
+    for (const checkpoint of [1, 2, 3]) completeWith(store, checkpoint, [deltaOf([{ key: 1, value: checkpoint }])])
+    store.committed(3, 3)
+    foldAll(store)
+    expect(store.foldedThrough).toBe(1)
+    store.goBackTo(2)
+    expect(store.latestCheckpoint).toBe(2)
+    expect(store.retained()).toEqual([1, 2])
+    expect(store.committedThrough).toBe(2)
+    expect(() => store.manifest(3)).toThrow(code('CHECKPOINT_UNREADABLE'))
+    expect(storedRows(store, 2)).toEqual(folded([deltaOf([{ key: 1, value: 2 }])]))
+    store.sweep()
+    store.nextAttempt()
+    completeWith(store, 20, [deltaOf([{ key: 2, value: 20 }])])
+    store.committed(20, 1)
+    foldAll(store)
+    expect(rowsOf(store.base(OPERATOR))).toEqual(
+      folded([
+        deltaOf([
+          { key: 1, value: 2 },
+          { key: 2, value: 20 },
+        ]),
+      ]),
+    )
+    await store.release(false)
+    await underneath('job', (table) => expect([...table('deltas').getKeys()]).toEqual([]))
+  })
+
+  test('makes a finished job one that goes on', async () => {
+    const first = claimed()
+    completeWith(first, 1, [])
+    completeWith(first, 2, [])
+    await first.release(true)
+    const store = openStore()
+    store.claim(() => 'unused')
+    store.goBackTo(1)
+    expect(store.finished).toBe(false)
+  })
+
+  test('to one that is not there changes nothing', () => {
+    const store = claimed()
+    completeWith(store, 5, [])
+    expect(() => store.goBackTo(4)).toThrow(code('CHECKPOINT_UNREADABLE'))
+    expect([store.retained(), store.latestCheckpoint]).toEqual([[5], 5])
+  })
+})
+
+describe('a state that the job no longer has', () => {
+  const OLD: StateIdentity = { kind: 'table', name: 'old' }
+  const gone: DroppedState = { operator: OPERATOR, ...OLD, through: 1 }
+  const before = deltaOf([
+    { key: 'a', value: 1, table: 'old' },
+    { key: 'a', value: 1 },
+  ])
+
+  /** A job that had it at checkpoint 1, and at 2 no longer. */
+  function withDropped(): CheckpointStore {
+    const store = claimed()
+    completeWith(store, 1, [before])
+    foldAll(store)
+    store.nextAttempt()
+    completeWith(store, 20, [deltaOf([{ key: 'b', value: 2 }])], { dropped: [gone] })
+    return store
+  }
+
+  test('is there until a checkpoint is complete that does not know it', () => {
+    const store = claimed()
+    completeWith(store, 1, [before])
+    foldAll(store)
+    expect(store.registry()).toEqual([
+      { operator: OPERATOR, kind: 'table', name: 'old' },
+      { operator: OPERATOR, kind: 'table', name: 't' },
+    ])
+    expect(rowsOf(store.base(OPERATOR))).toHaveLength(2)
+  })
+
+  test('loses its number and then its rows, and the others keep theirs', () => {
+    const store = withDropped()
+    expect(store.registry()).toEqual([undefined, { operator: OPERATOR, kind: 'table', name: 't' }])
+    expect(store.retained()).toEqual([20])
+    foldAll(store)
+    expect(store.sizes().baseRows).toBe(3)
+    while (store.purgeStep()) {}
+    expect(store.sizes().baseRows).toBe(2)
+    expect(rowsOf(store.base(OPERATOR))).toEqual(
+      folded([
+        deltaOf([
+          { key: 'a', value: 1 },
+          { key: 'b', value: 2 },
+        ]),
+      ]),
+    )
+  })
+
+  test('does not rise again when a state of that name comes back, before its rows are gone or after', () => {
+    for (const purges of [false, true]) {
+      rmSync(join(directory, 'job'), { recursive: true, force: true })
+      const store = withDropped()
+      if (purges) while (store.purgeStep()) {}
+      store.nextAttempt()
+      completeWith(store, 40, [deltaOf([{ key: 'c', value: 3, table: 'old' }])])
+      store.committed(40, 1)
+      foldAll(store)
+      const expected = [
+        { key: 'a', value: 1 },
+        { key: 'b', value: 2 },
+        { key: 'c', value: 3, table: 'old' },
+      ]
+      expect(rowsOf(store.base(OPERATOR))).toEqual(folded([deltaOf(expected)]))
+      while (store.purgeStep()) {}
+      expect(rowsOf(store.base(OPERATOR))).toEqual(folded([deltaOf(expected)]))
+      expect(store.sizes().baseRows).toBe(3)
+    }
+  })
+
+  test('is passed over in chunks that are folded later', () => {
+    const store = claimed()
+    const [delta] = completeWith(store, 1, [before])
+    store.nextAttempt()
+    const own = store.addDeltas(20, OPERATOR, [deltaOf([{ key: 'b', value: 2 }])])
+    store.complete(sampleManifest(20, { deltas: [delta!, ...own], dropped: [gone] }))
+    store.committed(20, 1)
+    foldAll(store)
+    expect(rowsOf(store.base(OPERATOR))).toEqual(
+      folded([
+        deltaOf([
+          { key: 'a', value: 1 },
+          { key: 'b', value: 2 },
+        ]),
+      ]),
+    )
+  })
+})
+
+describe('the history', () => {
+  test('holds the last hundred checkpoints, oldest first, failed ones too', () => {
+    const store = claimed()
+    for (let checkpoint = 1; checkpoint <= 130; checkpoint++) {
+      if (checkpoint % 3 === 0) store.failed(recordOf(checkpoint, 1_000 + checkpoint))
+      else store.complete(sampleManifest(checkpoint), { ...recordOf(checkpoint, 1_000 + checkpoint), status: 'completed' })
+    }
+    const history = store.history()
+    expect(history.map(({ checkpoint }) => checkpoint)).toEqual(Array.from({ length: 100 }, (_, index) => 31 + index))
+    expect(history.filter(({ status }) => status === 'failed').every(({ checkpoint }) => checkpoint % 3 === 0)).toBe(true)
+    expect(history.at(-1)).toEqual({ ...recordOf(130, 1_130), status: 'completed' })
+  })
+})
+
+describe('the sizes', () => {
+  test('are those of what is there', () => {
+    const store = claimed()
+    expect(store.sizes()).toMatchObject({ baseBytes: 0, baseRows: 0, deltaBytes: 0 })
+    const parts = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
+    const partOf = (part: number) =>
+      Array.from({ length: 100 }, (_, index) => ({ key: 100 * part + index, value: 'x'.repeat(200) }))
+    completeWith(
+      store,
+      1,
+      parts.map((part) => deltaOf(partOf(part))),
+    )
+    const { deltaBytes, fileBytes } = store.sizes()
+    expect(deltaBytes).toBeGreaterThan(100_000)
+    expect(fileBytes).toBeGreaterThanOrEqual(deltaBytes)
+    expect(fileBytes).toBeLessThanOrEqual(statSync(store.path).size)
+    foldAll(store)
+    expect(store.sizes().baseRows).toBe(1_000)
+    expect(store.sizes().baseBytes).toBeGreaterThan(100_000)
+    expect(store.sizes().deltaBytes).toBe(0)
+  })
+})
+
+describe('a reader', () => {
+  test('in another process sees complete checkpoints, and folds as a whole when it looks anew', async () => {
+    const child = await startChild('fold for ever')
+    const reader = StoredCheckpoints.openForReading(join(directory, 'job'))
+    let seen = -1
+    for (const end = Date.now() + 1_500; Date.now() < end; ) {
+      const base = reader.base(OPERATOR)
+      base.refresh()
+      const { foldedThrough } = reader
+      expect(foldedThrough).toBeGreaterThanOrEqual(seen)
+      seen = foldedThrough
+      // Every checkpoint gives all keys its own number; in the middle of a fold some have the next one.
+      const values = new Set(rowsOf(base).map((row) => (JSON.parse(row) as { readonly value: number }).value))
+      for (const value of values) expect(value).toBeGreaterThanOrEqual(foldedThrough)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    expect(seen).toBeGreaterThan(2)
+    expect(child.exitCode).toBeNull()
+    await reader.close()
+  })
+
+  test('in another thread sees what was folded before it is told, and may end at any moment', async () => {
+    const store = claimed()
+    const url = new URL('fixtures/base-reader.ts', import.meta.url)
+    for (let round = 1; round <= 3; round++) {
+      const worker = new Worker(url, { workerData: { path: store.path, operator: OPERATOR } })
+      try {
+        for (let step = 1; step <= 20; step++) {
+          const checkpoint = 100 * round + step
+          completeWith(store, checkpoint, [deltaOf(Array.from({ length: 50 }, (_, key) => ({ key, value: checkpoint })))])
+          store.committed(checkpoint, 1)
+          foldAll(store)
+          worker.postMessage(store.registry())
+          const [values] = (await once(worker, 'message')) as [readonly number[]]
+          expect(values).toEqual(new Array(50).fill(checkpoint))
+        }
+      } finally {
+        await worker.terminate()
+      }
+    }
+    completeWith(store, 999, [deltaOf([{ key: 'last', value: 1 }])])
+    store.committed(999, 1)
+    foldAll(store)
+    expect(store.sizes().baseRows).toBe(51)
+  })
+
+  test('is told when there is nothing to read', () => {
+    expect(() => StoredCheckpoints.openForReading(join(directory, 'nothing'))).toThrow(code('JOB_UNKNOWN'))
+  })
+})
+
+describe('a full disk', () => {
+  test('is told apart from other trouble by the room that is left', async () => {
+    const store = claimed()
+    completeWith(store, 1, [])
+    // Any error of the table will do: a closed one has one.
+    await store.close()
+    disk.isFull = true
+    expect(() => store.committed(1, 1)).toThrow(code('DISK_FULL'))
+    disk.isFull = false
+    expect(() => store.committed(1, 1)).toThrow(code('STORE_FAILED'))
+  })
+
+  test('fails the checkpoint and nothing else: what was complete stays, and with room the same chunks go on', async () => {
+    const small = join(directory, 'small')
+    mkdirSync(small)
+    if (!mounted(small)) return expectInjected()
+    try {
+      const store = CheckpointStore.open(small, 'job')
+      store.claim(() => 'run-1')
+      const first = completeWith(store, 1, [deltaOf([{ key: 'a', value: 1 }])])
+      const filler = join(small, 'filler')
+      fill(filler)
+      const chunks = Array.from({ length: 20 }, (_, key) => deltaOf([{ key, value: 'x'.repeat(50_000) }]))
+      const later = store.addDeltas(2, OPERATOR, chunks)
+      const manifest = sampleManifest(2, { deltas: [...first, ...later] })
+      expect(() => store.complete(manifest)).toThrow(code('DISK_FULL'))
+      expect(store.latestCheckpoint).toBe(1)
+      rmSync(filler)
+      store.complete(manifest)
+      expect(store.latestCheckpoint).toBe(2)
+      expect(store.manifest(2).deltas.map((delta) => store.readDelta(delta).byteLength)).toEqual(
+        manifest.deltas.map(({ length }) => length),
+      )
+      await store.release(false)
+    } finally {
+      execFileSync('umount', [small])
+    }
+  })
+})
+
+/** Whether this process may mount a small disk; then it is there. */
+function mounted(folder: string): boolean {
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+function fill(file: string): void {
+  try {
+    execFileSync('dd', ['if=/dev/zero', `of=${file}`, 'bs=4k'], { stdio: 'ignore' })
+  } catch {
+    // It ends when there is no room.
+  }
+}
+
+/** Where nothing may be mounted: a transaction that fails while the disk says that it is full. */
+function expectInjected(): void {
+  const store = claimed()
+  completeWith(store, 1, [])
+  disk.isFull = true
+  // A manifest that cannot be written fails in the middle of its transaction.
+  const hopeless = sampleManifest(2, { fingerprint: (() => 1) as unknown as string })
+  expect(() => store.complete(hopeless)).toThrow()
+  expect(store.latestCheckpoint).toBe(1)
+  disk.isFull = false
+  completeWith(store, 2, [])
+  expect(store.latestCheckpoint).toBe(2)
+}

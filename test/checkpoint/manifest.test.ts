@@ -13,16 +13,19 @@ function outcome(bytes: Uint8Array): unknown {
 }
 
 describe('a manifest', () => {
-  const bytes = encodeManifest(sampleManifest(3))
+  const delta = { operator: 'count-1', checkpoint: 2, sequence: 0, firstGroup: 0, lastGroup: 9, rows: 3, length: 99, crc32: 7 }
+  const dropped = { operator: 'count-1', kind: 'table' as const, name: 'old', through: 1 }
+  const sample = sampleManifest(3, { deltas: [delta], dropped: [dropped] })
+  const bytes = encodeManifest(sample)
 
   test('comes back as it was written', () => {
-    expect(decodeManifest(bytes, 3)).toEqual(sampleManifest(3))
+    expect(decodeManifest(bytes, 3)).toEqual(sample)
   })
 
   test('comes back from the middle of a larger buffer', () => {
     const larger = new Uint8Array(bytes.byteLength + 5)
     larger.set(bytes, 3)
-    expect(decodeManifest(larger.subarray(3, 3 + bytes.byteLength), 3)).toEqual(sampleManifest(3))
+    expect(decodeManifest(larger.subarray(3, 3 + bytes.byteLength), 3)).toEqual(sample)
   })
 
   test('is refused when it is cut off anywhere', () => {
@@ -41,7 +44,9 @@ describe('a manifest', () => {
     for (let bit = 0; bit < bytes.byteLength * 8; bit++) {
       const flipped = bytes.slice()
       flipped[bit >>> 3]! ^= 1 << (bit & 7)
-      expect(outcome(flipped), `bit ${bit & 7} of byte ${bit >>> 3}`).toBe('CHECKPOINT_UNREADABLE')
+      // The fifth and sixth byte are the version of the format: another one is told as such.
+      const refusal = bit >>> 4 === 2 ? 'FORMAT_UNKNOWN' : 'CHECKPOINT_UNREADABLE'
+      expect(outcome(flipped), `bit ${bit & 7} of byte ${bit >>> 3}`).toBe(refusal)
     }
   })
 
@@ -55,9 +60,10 @@ describe('a manifest', () => {
     )
   })
 
-  test('says so when it was written by a newer version', () => {
-    const newer = bytes.slice()
-    newer[4] = 2
-    expect(() => decodeManifest(newer, 3)).toThrow('version 2, this program knows version 1')
+  test.each([1, 3])('says so when it was written in version %s of the format', (version) => {
+    const other = bytes.slice()
+    other[4] = version
+    expect(outcome(other)).toBe('FORMAT_UNKNOWN')
+    expect(() => decodeManifest(other, 3)).toThrow(`in version ${version} of the format, this program reads version 2`)
   })
 })

@@ -1,6 +1,6 @@
 import type { Manifest } from '../../src/checkpoint/manifest.ts'
 
-/** A manifest with something in every field. */
+/** A manifest with something in every field but those that name what lies in a store. */
 export function sampleManifest(checkpoint: number, changes: Partial<Manifest> = {}): Manifest {
   return {
     checkpoint,
@@ -23,12 +23,20 @@ export function sampleManifest(checkpoint: number, changes: Partial<Manifest> = 
             records: 7,
             state: new Uint8Array([1, 2]),
             splits: [{ index: 0, split: new Uint8Array([3]), position: new Uint8Array([4]), done: false }],
-            chunks: [],
+            holdsKeys: true,
+          },
+        ],
+        inFlight: [
+          {
+            channel: '0:0:0',
+            batches: [{ values: new Uint8Array([5]), timestamps: [1], groups: [7], watermarks: { after: [1], times: [2] } }],
           },
         ],
       },
     ],
     committables: [{ operator: 'out', subtask: 0, checkpoint, bytes: new Uint8Array([9]) }],
+    deltas: [],
+    dropped: [],
     ...changes,
   }
 }

@@ -1,11 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Manifest, StoredOperator, StoredSubtask } from '../../src/checkpoint/manifest.ts'
+import type { Manifest, StoredDelta, StoredOperator, StoredSubtask } from '../../src/checkpoint/manifest.ts'
+import type { Unfolded } from '../../src/checkpoint/restore.ts'
 import { dealCheckpoint } from '../../src/checkpoint/restore.ts'
 import { groupsOfSubtask } from '../../src/core/key-groups.ts'
+import { encodeValue } from '../../src/core/value-codec.ts'
 import type { ExecutionPlan } from '../../src/graph/execution-plan.ts'
 import { channelsOfEdge, planExecution } from '../../src/graph/execution-plan.ts'
-import type { OperatorRestore, SubtaskRestore } from '../../src/protocol/messages.ts'
+import type { InFlight, OperatorRestore, SubtaskRestore } from '../../src/protocol/messages.ts'
 import { graphOf, sinkBody } from '../graph/graphs.ts'
 import { sampleManifest } from './manifests.ts'
 
@@ -45,7 +47,6 @@ function manifestOf(
           operator: id,
           watermark: 0,
           records: 0,
-          chunks: [],
           ...(type === 'source' ? { splits: UNREAD } : {}),
           ...fill(id, subtask),
         })),
@@ -61,8 +62,15 @@ function shareOf(restores: Record<string, SubtaskRestore>, operator: string, sub
   return inTask![1].operators[operator]!
 }
 
-const noChunk = (): never => {
-  throw new Error('there is no chunk to read')
+const NOTHING: Unfolded = {
+  deltas: [],
+  read: () => {
+    throw new Error('there is no chunk to read')
+  },
+}
+
+function deltaOf(sequence: number, firstGroup: number, lastGroup: number, operator = 'count-1', checkpoint = 5): StoredDelta {
+  return { operator, checkpoint, sequence, firstGroup, lastGroup, rows: 1, length: 0, crc32: 0 }
 }
 
 describe('dealing a checkpoint', () => {
@@ -70,7 +78,7 @@ describe('dealing a checkpoint', () => {
     fc.assert(
       fc.property(parallelism, (subtasks) => {
         const plan = planOf(subtasks)
-        const restores = dealCheckpoint(sampleManifest(1, { subtasks: [] }), plan, noChunk)
+        const restores = dealCheckpoint(sampleManifest(1, { subtasks: [] }), plan, NOTHING)
         const names = plan.tasks.flatMap((task) => Array.from({ length: task.parallelism }, (_, index) => `${task.id}/${index}`))
         expect(Object.keys(restores)).toEqual(names)
         for (const restore of Object.values(restores)) {
@@ -82,7 +90,7 @@ describe('dealing a checkpoint', () => {
               records: 0,
               states: [],
               splits: [],
-              chunks: [],
+              deltas: [],
             })
           }
         }
@@ -103,7 +111,7 @@ describe('dealing a checkpoint', () => {
         const manifest = manifestOf(planOf(before), (operator, subtask) =>
           operator === 'items-1' ? { splits: all.filter(({ index }) => index % before === subtask) } : {},
         )
-        const restores = dealCheckpoint(manifest, planOf(after), noChunk)
+        const restores = dealCheckpoint(manifest, planOf(after), NOTHING)
         const dealt = Array.from({ length: after }, (_, subtask) => restores[`items-1/${subtask}`]!.operators['items-1']!.splits)
         dealt.forEach((splits, subtask) => {
           expect(splits).toEqual(all.filter(({ index }) => index % after === subtask))
@@ -112,50 +120,67 @@ describe('dealing a checkpoint', () => {
     )
   })
 
-  test('gives every key group of the state to its new owner, and to nobody a chunk that holds nothing for it', () => {
+  test('gives every key group of the changed state to its new owner, and to nobody a chunk that holds nothing for it', () => {
     fc.assert(
       fc.property(parallelism, parallelism, fc.integer({ min: 1, max: 20 }), (before, after, groupsInChunk) => {
-        const chunkBytes = new Map<string, readonly number[]>()
-        const manifest = manifestOf(planOf(before), (operator, subtask) => {
-          if (operator !== 'count-1') return {}
+        const deltas: StoredDelta[] = []
+        for (let subtask = 0; subtask < before; subtask++) {
           const { first, last } = groupsOfSubtask(subtask, before, MAX_PARALLELISM)
-          const chunks: StoredOperator['chunks'][number][] = []
           for (let from = first; from <= last; from += groupsInChunk) {
-            const to = Math.min(last, from + groupsInChunk - 1)
-            chunks.push({ sequence: from, firstGroup: from, lastGroup: to, length: 0, crc32: 0 })
-            chunkBytes.set(
-              String(from),
-              Array.from({ length: to - from + 1 }, (_, index) => from + index),
-            )
+            deltas.push(deltaOf(from, from, Math.min(last, from + groupsInChunk - 1)))
           }
-          return { chunks }
-        })
+        }
+        const read = ({ firstGroup, lastGroup }: StoredDelta) =>
+          Uint8Array.from({ length: lastGroup - firstGroup + 1 }, (_, index) => firstGroup + index)
         const restores = dealCheckpoint(
-          manifest,
+          manifestOf(planOf(before), () => ({})),
           planOf(after),
-          (chunk) => new Uint8Array(chunkBytes.get(String(chunk.sequence))!),
+          { deltas, read },
         )
         for (let subtask = 0; subtask < after; subtask++) {
           const { first, last } = groupsOfSubtask(subtask, after, MAX_PARALLELISM)
-          const { chunks } = shareOf(restores, 'count-1', subtask)
-          const groups = chunks.flatMap((bytes) => [...bytes]).filter((group) => group >= first && group <= last)
+          const own = shareOf(restores, 'count-1', subtask).deltas
+          const groups = own.flatMap((bytes) => [...bytes]).filter((group) => group >= first && group <= last)
           expect(groups.sort((a, b) => a - b)).toEqual(Array.from({ length: last - first + 1 }, (_, index) => first + index))
-          for (const bytes of chunks) expect([...bytes].some((group) => group >= first && group <= last)).toBe(true)
+          for (const bytes of own) expect([...bytes].some((group) => group >= first && group <= last)).toBe(true)
         }
       }),
     )
   })
 
-  test('gives keyed state to keyed operators only', () => {
-    const chunks = [{ sequence: 0, firstGroup: 0, lastGroup: 127, length: 0, crc32: 0 }]
-    const restores = dealCheckpoint(
-      manifestOf(planOf(2), () => ({ chunks })),
-      planOf(2),
-      () => new Uint8Array([7]),
+  test('gives changes to keyed operators only, each its own, in their order', () => {
+    const deltas = [
+      deltaOf(0, 0, 127, 'items-1'),
+      deltaOf(1, 0, 127, 'out'),
+      deltaOf(2, 0, 127),
+      deltaOf(3, 64, 127, 'count-1', 6),
+      deltaOf(4, 0, 127, 'count-1', 7),
+    ]
+    const plan = planOf(2)
+    const manifest = manifestOf(plan, () => ({}))
+    const restores = dealCheckpoint(manifest, plan, { deltas, read: ({ sequence }) => new Uint8Array([sequence]) })
+    expect(restores['items-1/0']!.operators['items-1']!.deltas).toEqual([])
+    expect(restores['count-1/1']!.operators['out']!.deltas).toEqual([])
+    expect(restores['count-1/0']!.operators['count-1']!.deltas).toEqual([[2], [4]].map((bytes) => new Uint8Array(bytes)))
+    expect(restores['count-1/1']!.operators['count-1']!.deltas).toEqual([[2], [3], [4]].map((bytes) => new Uint8Array(bytes)))
+  })
+
+  test('reads a chunk that several subtasks need once, and one that nobody needs not at all', () => {
+    const deltas = [deltaOf(0, 0, 127), deltaOf(1, 0, 10, 'items-1')]
+    const reads: number[] = []
+    dealCheckpoint(
+      manifestOf(planOf(4), () => ({})),
+      planOf(4),
+      { deltas, read: ({ sequence }) => new Uint8Array(reads.push(sequence)) },
     )
-    expect(restores['items-1/0']!.operators['items-1']!.chunks).toEqual([])
-    expect(restores['count-1/1']!.operators['out']!.chunks).toEqual([])
-    expect(restores['count-1/1']!.operators['count-1']!.chunks).toEqual([new Uint8Array([7]), new Uint8Array([7])])
+    expect(reads).toEqual([0])
+  })
+
+  test('a state that is gone takes nothing of the others of its operator along', () => {
+    const dropped = [{ operator: 'count-1', kind: 'table' as const, name: 'gone', through: 9 }]
+    const manifest = { ...manifestOf(planOf(1), () => ({})), dropped }
+    const restores = dealCheckpoint(manifest, planOf(1), { deltas: [deltaOf(0, 0, 127)], read: () => new Uint8Array([7]) })
+    expect(shareOf(restores, 'count-1', 0).deltas).toEqual([new Uint8Array([7])])
   })
 
   test('gives other state back to the subtask it came from, and to all when their number has changed', () => {
@@ -166,7 +191,7 @@ describe('dealing a checkpoint', () => {
     const statesFor = (after: number) =>
       Array.from(
         { length: after },
-        (_, subtask) => dealCheckpoint(manifest, planOf(after), noChunk)[`count-1/${subtask}`]!.operators['out']!.states,
+        (_, subtask) => dealCheckpoint(manifest, planOf(after), NOTHING)[`count-1/${subtask}`]!.operators['out']!.states,
       )
     expect(statesFor(3)).toEqual([[state(0)], [], [state(2)]])
     expect(statesFor(2)).toEqual([
@@ -178,7 +203,7 @@ describe('dealing a checkpoint', () => {
   test('takes the state of an operator along when the plan chains it elsewhere', () => {
     // At parallelism 1 the exchange goes, and all three operators are one task.
     const manifest = manifestOf(planOf(3), (operator, subtask) => ({ state: new Uint8Array([operator.length, subtask]) }))
-    const restores = dealCheckpoint(manifest, planOf(1), noChunk)
+    const restores = dealCheckpoint(manifest, planOf(1), NOTHING)
     expect(Object.keys(restores)).toEqual(['items-1/0'])
     expect(Object.keys(restores['items-1/0']!.operators)).toEqual(['items-1', 'count-1', 'out'])
     expect(restores['items-1/0']!.operators['out']!.states).toEqual([0, 1, 2].map((subtask) => new Uint8Array([3, subtask])))
@@ -188,7 +213,7 @@ describe('dealing a checkpoint', () => {
     fc.assert(
       fc.property(parallelism, parallelism, fc.array(fc.integer(), { minLength: 9, maxLength: 9 }), (before, after, times) => {
         const manifest = manifestOf(planOf(before), (_, subtask) => ({ watermark: times[subtask]! }))
-        const restores = dealCheckpoint(manifest, planOf(after), noChunk)
+        const restores = dealCheckpoint(manifest, planOf(after), NOTHING)
         const smallest = Math.min(...times.slice(0, before))
         for (let subtask = 0; subtask < after; subtask++) {
           for (const task of planOf(after).tasks) {
@@ -223,7 +248,7 @@ describe('dealing a checkpoint', () => {
             return Array.from({ length: last - first + 1 }, () => times[subtask]!)
           }).flat()
           for (const after of path.slice(1)) {
-            const restores = dealCheckpoint(manifest, planOf(after), noChunk)
+            const restores = dealCheckpoint(manifest, planOf(after), NOTHING)
             const shares = Array.from({ length: after }, (_, subtask) => shareOf(restores, 'count-1', subtask))
             expect(shares.flatMap((share, subtask) => seen((after << 8) | subtask, share))).toEqual(expected)
             manifest = manifestOf(planOf(after), (operator, subtask) =>
@@ -244,7 +269,7 @@ describe('dealing a checkpoint', () => {
       () => ({ watermark: 1 }),
       (channel) => Number(channel.split(':')[1]) * 100,
     )
-    const restores = dealCheckpoint(manifest, plan, noChunk)
+    const restores = dealCheckpoint(manifest, plan, NOTHING)
     expect(restores['count-1/2']!.channelWatermarks).toEqual({ '0:0:2': 0, '0:1:2': 100, '0:2:2': 200 })
   })
 
@@ -261,7 +286,7 @@ describe('dealing a checkpoint', () => {
             (_, subtask) => ({ watermark: times[subtask]! }),
             () => 1e9,
           )
-          const restores = dealCheckpoint(manifest, planOf(after), noChunk)
+          const restores = dealCheckpoint(manifest, planOf(after), NOTHING)
           const smallest = Math.min(...times.slice(0, before))
           for (let subtask = 0; subtask < after; subtask++) {
             const channels = restores[`count-1/${subtask}`]!.channelWatermarks
@@ -277,10 +302,41 @@ describe('dealing a checkpoint', () => {
     fc.assert(
       fc.property(parallelism, parallelism, fc.array(fc.nat(), { minLength: 9, maxLength: 9 }), (before, after, counts) => {
         const manifest = manifestOf(planOf(before), (_, subtask) => ({ records: counts[subtask]! }))
-        const restores = dealCheckpoint(manifest, planOf(after), noChunk)
+        const restores = dealCheckpoint(manifest, planOf(after), NOTHING)
         const total = Object.values(restores).reduce((sum, restore) => sum + (restore.operators['out']?.records ?? 0), 0)
         expect(total).toBe(counts.slice(0, before).reduce((sum, count) => sum + count, 0))
       }),
     )
+  })
+
+  test('gives what was on its way to whom it was on its way, and nothing to the others', () => {
+    const plan = planOf(2)
+    const inFlight = [{ channel: '0:1:0', batches: [{ values: encodeValue(['a']), timestamps: [1], groups: [3] }] }]
+    const manifest = manifestOf(plan, () => ({}))
+    const subtasks = manifest.subtasks.map((each) =>
+      each.task === 'count-1' && each.subtask === 0 ? { ...each, inFlight } : each,
+    )
+    const restores = dealCheckpoint({ ...manifest, subtasks }, plan, NOTHING)
+    expect(Object.entries(restores).filter(([, restore]) => restore.inFlight !== undefined)).toEqual([
+      ['count-1/0', expect.objectContaining({ inFlight })],
+    ])
+  })
+
+  test('a subtask with records on their way to it is not silent, though its sources are read to their end', () => {
+    const plan = planOf(2)
+    const done = [0, 1].map((index) => ({ index, split: new Uint8Array([index]), done: true }))
+    const manifest = manifestOf(plan, (operator) => (operator === 'items-1' ? { splits: done } : { watermark: 3 }))
+    const restoresOf = (inFlight: readonly InFlight[]) => {
+      const subtasks = manifest.subtasks.map((each) =>
+        each.task === 'count-1' && each.subtask === 0 ? { ...each, inFlight } : each,
+      )
+      return dealCheckpoint({ ...manifest, subtasks }, plan, NOTHING)
+    }
+    expect(Object.values(restoresOf([])['count-1/0']!.channelWatermarks)).toEqual([
+      Number.POSITIVE_INFINITY,
+      Number.POSITIVE_INFINITY,
+    ])
+    const restores = restoresOf([{ channel: '0:0:0', batches: [{ values: encodeValue(['a']), timestamps: [1] }] }])
+    expect(restores['count-1/0']!.inFlight).toHaveLength(1)
   })
 })

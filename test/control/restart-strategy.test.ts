@@ -52,6 +52,11 @@ describe('a job that fails', () => {
     expect(delays(options, new Array<number>(500).fill(0)).at(-1)).toBe(60_000)
   })
 
+  test('does not wait when the first pause is none', () => {
+    const options: RestartOptions = { strategy: 'exponential', initial: 0, factor: 1000, jitter: 0, attempts: 1000 }
+    expect(new Set(delays(options, new Array<number>(500).fill(0)))).toEqual(new Set([0]))
+  })
+
   test('waits a little more or less than others, so that not all come back at once', () => {
     const options: RestartOptions = { strategy: 'exponential', jitter: 0.1 }
     expect(delays(options, [0], () => 0)).toEqual([900])
@@ -63,6 +68,20 @@ describe('a job that fails', () => {
     expect(delays(options, [0, 4_000, 9_999])).toEqual([1000, 1000, undefined])
     expect(delays(options, [0, 4_000, 10_000, 14_000, 20_000])).toEqual([1000, 1000, 1000, 1000, 1000])
     expect(delays({ strategy: 'rate' }, [0, 60_000, 60_001])).toEqual([1000, 1000, undefined])
+  })
+
+  test('the time in which failures are counted slides: it begins anew with each of them', () => {
+    const options: RestartOptions = { strategy: 'rate', failures: 3, interval: '10s', delay: 0 }
+    // Four within ten seconds, on both sides of the tenth second.
+    expect(delays(options, [8_000, 9_000, 11_000, 12_000])).toEqual([0, 0, 0, undefined])
+    // Never more than three within ten seconds, although there are always three.
+    const steady = Array.from({ length: 50 }, (_, index) => index * 3_400)
+    expect(delays(options, steady)).toEqual(steady.map(() => 0))
+    expect(delays(options, [0, 1, 2, 10_001, 10_002, 10_003, 10_004])).toEqual([0, 0, 0, 0, 0, 0, undefined])
+  })
+
+  test('a rate of no failures is never tried again', () => {
+    expect(delays({ strategy: 'rate', failures: 0 }, [0])).toEqual([undefined])
   })
 
   test.each<readonly [unknown, string]>([

@@ -86,7 +86,7 @@ function pass(own: TaskHarness, ms: number, stepMs = 5): readonly unknown[] {
 function stateOf(own: TaskHarness, checkpoint: number): unknown {
   own.task.trigger(checkpoint)
   own.run()
-  return own.chain.snapshot().find(({ operator: id }) => id === 'stamp-1')!.state
+  return own.chain.snapshot(1).find(({ operator: id }) => id === 'stamp-1')!.state
 }
 
 function restoreOf(states: readonly unknown[], rescaled: boolean): Readonly<Record<string, OperatorRestore>> {
@@ -97,7 +97,7 @@ function restoreOf(states: readonly unknown[], rescaled: boolean): Readonly<Reco
     records: 0,
     states: states.map((state) => encodeValue(state)),
     splits: [],
-    chunks: [],
+    deltas: [],
   }
   return { 'stamp-1': restore }
 }

@@ -1,4 +1,4 @@
-import type { Manifest, StoredSubtask } from '../../src/checkpoint/manifest.ts'
+import type { Manifest, StoredDelta, StoredSubtask } from '../../src/checkpoint/manifest.ts'
 import { dealCheckpoint } from '../../src/checkpoint/restore.ts'
 import type { Sink } from '../../src/core/sink.ts'
 import type { Source } from '../../src/core/source.ts'
@@ -12,10 +12,11 @@ import type { StreamGraph } from '../../src/graph/stream-graph.ts'
 import { nodeIds } from '../../src/graph/stream-graph.ts'
 import { createCounters, SubtaskCounters } from '../../src/protocol/counters.ts'
 import { Doorbells } from '../../src/protocol/doorbell.ts'
-import type { SubtaskSnapshot } from '../../src/protocol/messages.ts'
+import type { CheckpointMode, SubtaskSnapshot } from '../../src/protocol/messages.ts'
+import { Signals } from '../../src/protocol/signals.ts'
 import { buildTasks } from '../../src/runtime/build-tasks.ts'
 import type { Task } from '../../src/runtime/task.ts'
-import type { SnapshotChunk } from '../../src/state/snapshot-chunk.ts'
+import type { DeltaChunk } from '../../src/state/delta-chunk.ts'
 
 /** Builds a graph with the verbs of the language. */
 export class InlineJob {
@@ -54,7 +55,17 @@ export function committed<T>(): Sink<T> {
 export interface InlineCheckpoint {
   readonly output: readonly unknown[]
   readonly subtasks: readonly SubtaskSnapshot[]
+  /** Everything that keyed state has said since the beginning, in the order in which it applies. */
+  readonly deltas: readonly InlineDelta[]
 }
+
+export interface InlineDelta {
+  readonly operator: string
+  readonly checkpoint: number
+  readonly chunk: DeltaChunk
+}
+
+const MODE: CheckpointMode = { holdsChannels: true, stopsTheWorld: false }
 
 /**
  * All subtasks of a job in one thread, with the engine's own plan, tasks, channels and restore, and with the choice of who works next, the
@@ -68,27 +79,51 @@ export class InlineEngine {
   readonly #snapshots = new Map<number, SubtaskSnapshot[]>()
   readonly #failures: unknown[] = []
   readonly #before: readonly unknown[]
+  readonly #deltas: InlineDelta[]
+  readonly signals = new Signals(1)
   #checkpoint: number
 
   constructor(graph: StreamGraph, parallelism: number, from?: InlineCheckpoint) {
     this.plan = planExecution(graph, { module: 'file:///inline.ts', parallelism, maxParallelism: 128, workers: 0 })
     this.#counters = createCounters(subtaskNames(this.plan).length)
     this.#before = from?.output ?? []
-    this.#checkpoint = 1
+    this.#deltas = [...(from?.deltas ?? [])]
+    // Ids go on, so that what one engine says of keyed state comes before what the next one says.
+    this.#checkpoint = 1 + Math.max(0, ...this.#deltas.map(({ checkpoint }) => checkpoint))
+    const restored = this.#checkpoint
     const subtasks = from?.subtasks ?? initialSubtasks(graph, this.plan)
-    const manifest = { checkpoint: 1, subtasks: subtasks as unknown as readonly StoredSubtask[] } as Manifest
+    const deltas = this.#deltas.map(({ operator, checkpoint, chunk }, sequence): StoredDelta => {
+      const { firstGroup, lastGroup, rows, bytes } = chunk
+      return { operator, checkpoint, sequence, firstGroup, lastGroup, rows, length: bytes.byteLength, crc32: 0 }
+    })
+    const manifest = {
+      checkpoint: restored,
+      subtasks: subtasks as readonly StoredSubtask[],
+      deltas,
+      dropped: [] as const,
+    } as unknown as Manifest
     const deployment = {
       plan: this.plan,
       worker: 0,
       run: 'run',
-      lastCheckpoint: 1,
+      lastCheckpoint: restored,
+      restored,
+      registry: [],
+      stateMemoryBytes: Number.POSITIVE_INFINITY,
+      signals: this.signals.shared,
+      mode: MODE,
       rings: {},
       doorbells: new Doorbells(1).shared,
       counters: this.#counters,
-      restores: dealCheckpoint(manifest, this.plan, (chunk) => (chunk as unknown as SnapshotChunk).bytes),
+      restores: dealCheckpoint(manifest, this.plan, { deltas, read: ({ sequence }) => from!.deltas[sequence]!.chunk.bytes }),
     }
     const clock = { now: () => this.now }
-    this.tasks = buildTasks(deployment, 1, graph, clock, new Doorbells(deployment.doorbells), {
+    const doorbells = new Doorbells(deployment.doorbells)
+    this.tasks = buildTasks(deployment, 1, graph, clock, doorbells, () => undefined, {
+      deltas: (checkpoint, operator, chunks) => {
+        for (const chunk of chunks) this.#deltas.push({ operator, checkpoint, chunk })
+      },
+      progress: () => {},
       acknowledge: (checkpoint, snapshot) =>
         this.#snapshots.set(checkpoint, [...(this.#snapshots.get(checkpoint) ?? []), snapshot]),
       ended: () => {},
@@ -137,7 +172,8 @@ export class InlineEngine {
       if (this.#failures.length > 0) throw this.#failures[0]
     }
     const subtasks = this.#snapshots.get(checkpoint)!
-    return { output: [...this.#before, ...this.#outputSince(checkpoint)], subtasks }
+    const deltas = this.#deltas.filter((delta) => delta.checkpoint <= checkpoint)
+    return { output: [...this.#before, ...this.#outputSince(checkpoint)], subtasks, deltas }
   }
 
   #outputSince(last: number): readonly unknown[] {
@@ -168,7 +204,7 @@ function initialSubtasks(graph: StreamGraph, plan: ExecutionPlan): readonly Subt
     const id = ids[node.index]!
     const splits = node.body.source.enumerate({ parallelism: taskPlan(plan, id).parallelism }) as readonly unknown[]
     const states = splits.map((split, index) => ({ index, split: encodeValue(split), done: false }))
-    const operator = { operator: id, watermark: WATERMARK_NONE, records: 0, splits: states, chunks: [] }
+    const operator = { operator: id, watermark: WATERMARK_NONE, records: 0, splits: states }
     return [{ task: id, subtask: 0, parallelism: 1, channelWatermarks: {}, operators: [operator] }]
   })
 }

@@ -7,7 +7,7 @@ import { timestampsOperator } from '../../operators/timestamps.ts'
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
 import { decodeValue, encodeValue } from '../../src/core/value-codec.ts'
 import type { Element } from '../../src/protocol/element.ts'
-import type { OperatorRestore, OperatorSnapshot } from '../../src/protocol/messages.ts'
+import type { OperatorRestore } from '../../src/protocol/messages.ts'
 import type { NodeSketch } from '../graph/graphs.ts'
 import { sinkBody, sourceBody } from '../graph/graphs.ts'
 import { Calls, settled } from '../operators/async/async-bench.ts'
@@ -392,23 +392,6 @@ const happening = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ type: 'restore' as const, choice: 0 }) },
 )
 
-function restoreOf(snapshots: readonly OperatorSnapshot[]): Record<string, OperatorRestore> {
-  return Object.fromEntries(
-    snapshots.map(({ operator: id, watermark: time, records: count, state, chunks }) => [
-      id,
-      {
-        watermark: time,
-        rescaled: false,
-        watermarkFloors: [],
-        records: count,
-        states: state === undefined ? [] : [state],
-        splits: [],
-        chunks: chunks.map(({ bytes }) => bytes),
-      },
-    ]),
-  )
-}
-
 test('whatever happens to a chain of two with others around them, what comes out is what came in, in its order', async () => {
   await fc.assert(
     fc.asyncProperty(
@@ -453,7 +436,7 @@ test('whatever happens to a chain of two with others around them, what comes out
             out.push(...seen.slice(0, seen.indexOf(`barrier ${checkpoints}`)))
             await turns()
             own.task.close()
-            own = build(restoreOf(own.acknowledged.at(-1)!.snapshot.operators), checkpoints)
+            own = build(own.restoreOf(checkpoints).restores!, checkpoints)
           }
         }
         own.send(0, watermark(1_000), LAST, END)

@@ -6,11 +6,21 @@ import { planExecution } from '../../src/graph/execution-plan.ts'
 import { LocalChannel } from '../../src/protocol/channel.ts'
 import { createCounters, SubtaskCounters } from '../../src/protocol/counters.ts'
 import type { Element, RecordBatch } from '../../src/protocol/element.ts'
-import type { OperatorRestore, SplitState, SubtaskSnapshot } from '../../src/protocol/messages.ts'
+import type {
+  CheckpointMode,
+  InFlight,
+  OperatorRestore,
+  OperatorSnapshot,
+  SplitState,
+  SubtaskSnapshot,
+  SubtaskTiming,
+} from '../../src/protocol/messages.ts'
+import { Signals } from '../../src/protocol/signals.ts'
 import { OperatorChain } from '../../src/runtime/operator-chain.ts'
 import { ForwardExchange, OutputChannel } from '../../src/runtime/output.ts'
 import { SplitReading } from '../../src/runtime/split-reading.ts'
 import { Task } from '../../src/runtime/task.ts'
+import type { OperatorBase } from '../../src/state/state-base.ts'
 import type { NodeSketch } from '../graph/graphs.ts'
 import { graphOf } from '../graph/graphs.ts'
 
@@ -31,6 +41,22 @@ export interface HarnessOptions {
   readonly lastCheckpoint?: number
   readonly restores?: Readonly<Record<string, OperatorRestore>>
   readonly watermarkGroup?: WatermarkGroup
+  readonly mode?: CheckpointMode
+  /** What was on its way when the restored snapshot was taken. */
+  readonly inFlight?: readonly InFlight[]
+  /** Watermarks of the channels at the restored snapshot. */
+  readonly channelWatermarks?: Readonly<Record<string, number>>
+  readonly base?: (operator: string) => OperatorBase | undefined
+  /** Key of the records on every input, for what is recorded of them. */
+  readonly keyOf?: (value: unknown) => unknown
+}
+
+const EXACTLY_ONCE: CheckpointMode = { holdsChannels: true, stopsTheWorld: false }
+
+/** A snapshot as a restore needs it: what the operators say, and the chunks of their keyed state. */
+export interface Cut {
+  readonly operators: readonly OperatorSnapshot[]
+  readonly deltas: Readonly<Record<string, readonly Uint8Array<ArrayBuffer>[]>>
 }
 
 /** One real task with its inputs and its output in hand, and a clock that is set by hand. */
@@ -39,14 +65,20 @@ export class TaskHarness {
   readonly output = new LocalChannel()
   readonly task: Task
   readonly chain: OperatorChain
-  readonly acknowledged: { readonly checkpoint: number; readonly snapshot: SubtaskSnapshot }[] = []
+  readonly acknowledged: { readonly checkpoint: number; readonly snapshot: SubtaskSnapshot; readonly timing: SubtaskTiming }[] =
+    []
+  readonly progress: (readonly [number, string])[] = []
+  readonly signals = new Signals(1)
+  /** Chunks of keyed state, by checkpoint, in the order in which they were sent. */
+  readonly deltas: { readonly checkpoint: number; readonly operator: string; readonly bytes: Uint8Array<ArrayBuffer> }[] = []
   readonly failures: unknown[] = []
   ended = 0
   now = 0
   /** How often an operator asked for a step. */
   wakes = 0
 
-  constructor({ operators, inputs = 1, splits, lastCheckpoint = 0, restores = {}, watermarkGroup }: HarnessOptions) {
+  constructor(options: HarnessOptions) {
+    const { operators, inputs = 1, splits, lastCheckpoint = 0, restores = {}, watermarkGroup, mode = EXACTLY_ONCE } = options
     // A source before an input makes the first operator the head of a task of its own.
     const upstream: NodeSketch[] = splits === undefined ? [{ kind: 'upstream' }] : []
     const offset = upstream.length
@@ -81,6 +113,8 @@ export class TaskHarness {
         backpressure,
         splits: reading,
         watermarkGroup,
+        base: options.base ?? (() => undefined),
+        restored: lastCheckpoint,
         late: () => {},
         wake: () => void this.wakes++,
       },
@@ -96,9 +130,10 @@ export class TaskHarness {
       inputs: this.inputs.map((reader, index) => ({
         channel: `0:${index}:0`,
         reader,
-        watermark: WATERMARK_NONE,
+        watermark: options.channelWatermarks?.[`0:${index}:0`] ?? WATERMARK_NONE,
         side: 'first',
         timeless: false,
+        keyOf: options.keyOf,
       })),
       outputs,
       backpressure,
@@ -107,16 +142,50 @@ export class TaskHarness {
       clock,
       counters: new SubtaskCounters(createCounters(1), 0),
       lastCheckpoint,
-      watermark: WATERMARK_NONE,
-      acknowledge: (checkpoint, snapshot) => this.acknowledged.push({ checkpoint, snapshot }),
-      ended: () => this.ended++,
-      fail: (error) => this.failures.push(error),
+      watermark: restores[task.id]?.watermark ?? WATERMARK_NONE,
+      mode,
+      signals: this.signals,
+      maxParallelism: 128,
+      inFlight: options.inFlight ?? [],
+      reports: {
+        deltas: (checkpoint, operatorId, chunks) => {
+          for (const { bytes } of chunks) this.deltas.push({ checkpoint, operator: operatorId, bytes })
+        },
+        acknowledge: (checkpoint, snapshot, timing) => this.acknowledged.push({ checkpoint, snapshot, timing }),
+        progress: (checkpoint, phase) => this.progress.push([checkpoint, phase]),
+        ended: () => this.ended++,
+        fail: (error) => this.failures.push(error),
+      },
     })
     this.task.open()
   }
 
   send(input: number, ...elements: Element[]): void {
     for (const element of elements) this.inputs[input]!.write(element)
+  }
+
+  /** Cuts the chain by itself, past the task, and writes all of it. */
+  cut(checkpoint: number): Cut {
+    const operators = this.chain.snapshot(checkpoint)
+    this.chain.encode(() => false)
+    const chunks = this.chain.takeChunks()
+    const deltas = operators.map(({ operator: id }) => [
+      id,
+      chunks.filter((ready) => ready.operator === id).flatMap((ready) => ready.chunks.map(({ bytes }) => bytes)),
+    ])
+    return { operators, deltas: Object.fromEntries(deltas) as Cut['deltas'] }
+  }
+
+  /** What a task goes on with that begins from an acknowledged snapshot, when no base holds any of its keyed state. */
+  restoreOf(checkpoint: number): Pick<HarnessOptions, 'restores' | 'inFlight' | 'channelWatermarks' | 'lastCheckpoint'> {
+    const { snapshot } = this.acknowledged.find((each) => each.checkpoint === checkpoint)!
+    const deltas = this.deltas.filter((each) => each.checkpoint <= checkpoint)
+    return {
+      restores: restoresOf(snapshot.operators, (id) => deltas.filter(({ operator: of }) => of === id).map(({ bytes }) => bytes)),
+      inFlight: snapshot.inFlight ?? [],
+      channelWatermarks: snapshot.channelWatermarks,
+      lastCheckpoint: checkpoint,
+    }
   }
 
   /** Steps until the task has nothing to do, and returns what it has sent by then. */
@@ -134,6 +203,26 @@ export class TaskHarness {
   runBlocked(): void {
     for (let steps = 0; this.task.step(); steps++) if (steps > 100_000) throw new Error('the task does not stop at a full output')
   }
+}
+
+/** What operators of the same parallelism begin with. */
+export function restoresOf(
+  operators: readonly OperatorSnapshot[],
+  deltasOf: (operator: string) => readonly Uint8Array<ArrayBuffer>[] = () => [],
+): Record<string, OperatorRestore> {
+  const restores = operators.map(({ operator: id, watermark: time, records: count, state, splits = [] }) => [
+    id,
+    {
+      watermark: time,
+      rescaled: false,
+      watermarkFloors: [],
+      records: count,
+      states: state === undefined ? [] : [state],
+      splits,
+      deltas: deltasOf(id),
+    },
+  ])
+  return Object.fromEntries(restores) as Record<string, OperatorRestore>
 }
 
 export function records(...values: unknown[]): Element {

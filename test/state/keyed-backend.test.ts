@@ -1,42 +1,32 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { canonicalKey, groupsOfSubtask, keyGroupOf, subtaskOfGroup } from '../../src/core/key-groups.ts'
-import type { Key } from '../../src/core/keyed-state.ts'
-import { KeyedBackend } from '../../src/state/keyed-backend.ts'
-import { readChunk } from '../../src/state/snapshot-chunk.ts'
+import type { Key, TableForm } from '../../src/core/keyed-state.ts'
+import { readDelta } from '../../src/state/delta-chunk.ts'
+import type { KeyedBackend } from '../../src/state/keyed-backend.ts'
+import { valueFromBytes } from '../../src/state/row-value.ts'
+import { MemoryOperatorBase } from '../../src/state/state-base.ts'
 import { contractValue, difference } from '../conformance/values.ts'
 import { anyKey } from '../core/keys.ts'
-
-const MAX_PARALLELISM = 128
-
-function wholeBackend(): KeyedBackend {
-  return new KeyedBackend({ first: 0, last: MAX_PARALLELISM - 1 }, MAX_PARALLELISM)
-}
+import {
+  always,
+  backendOf as backendOfGroups,
+  baseOf,
+  chunksOf,
+  fired,
+  fold,
+  heapBytes,
+  MAX_PARALLELISM,
+  restored,
+  snapshot,
+  wholeBackend,
+} from './backends.ts'
 
 function backendOf(subtask: number, parallelism: number): KeyedBackend {
-  return new KeyedBackend(groupsOfSubtask(subtask, parallelism, MAX_PARALLELISM), MAX_PARALLELISM)
+  return backendOfGroups(groupsOfSubtask(subtask, parallelism, MAX_PARALLELISM))
 }
 
-function restored(from: KeyedBackend, into: KeyedBackend = wholeBackend()): KeyedBackend {
-  for (const chunk of from.snapshot()) into.restore(chunk.bytes)
-  return into
-}
-
-const always = (): boolean => true
-
-/** All timers that fire by then, with the key that was current. */
-function fired(
-  backend: KeyedBackend,
-  kind: 'event' | 'processing',
-  until = Number.POSITIVE_INFINITY,
-): readonly (readonly [Key, number])[] {
-  const timers = backend.timers()
-  const seen: (readonly [Key, number])[] = []
-  const fire = (time: number): void => void seen.push([backend.key as Key, time])
-  if (kind === 'event') timers.fireEventTime(until, fire, always)
-  else timers.fireProcessingTime(until, fire, always)
-  return seen
-}
+const HOW = ['deltas', 'base'] as const
 
 describe('a table', () => {
   test('holds a value for each key', () => {
@@ -60,12 +50,12 @@ describe('a table', () => {
     expect(table.get()).toBe(3)
   })
 
-  test('tells a value of undefined from none, also after a restore', () => {
+  test.each(HOW)('tells a value of undefined from none, also after a restore from %s', (how) => {
     const backend = wholeBackend()
     backend.setKey('a')
     backend.table('t').set(undefined)
     expect(backend.table('t').has()).toBe(true)
-    const other = restored(backend)
+    const other = restored(backend, how)
     other.setKey('a')
     expect([other.table('t').has(), other.table('t').get()]).toEqual([true, undefined])
   })
@@ -126,14 +116,15 @@ describe('a table', () => {
       type: fc.constantFrom('set', 'set', 'get', 'delete', 'restart'),
       key: anyKey(),
       value: fc.nat(9),
+      how: fc.constantFrom(...HOW),
     })
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
         let backend = wholeBackend()
         const model = new Map<unknown, number>()
-        for (const { type, key, value } of operations) {
+        for (const { type, key, value, how } of operations) {
           if (type === 'restart') {
-            backend = restored(backend)
+            backend = restored(backend, how)
             continue
           }
           backend.setKey(key)
@@ -186,33 +177,33 @@ describe('panes', () => {
     expect(panes.get(10)).toBe(2)
   })
 
-  test('name windows by any number', () => {
+  test.each(HOW)('name windows by any number, also when they come from %s', (how) => {
     const backend = wholeBackend()
     backend.setKey('a')
     for (const window of [-10, 0, 0.5, 1e15, -1e15]) backend.panes<number>('w').set(window, window)
-    const other = restored(backend)
+    const other = restored(backend, how)
     other.setKey('a')
     for (const window of [-10, 0, 0.5, 1e15, -1e15]) expect(other.panes<number>('w').get(window)).toBe(window)
   })
 
-  test('are the same in every snapshot: what came since is in the next, what was dropped is not', () => {
+  test.each(HOW)('are the same in every snapshot, from %s: what came since is in the next, what was dropped is not', (how) => {
     // A few keys, so that most key groups are empty, the last one too.
     const backend = wholeBackend()
     const panes = backend.panes<number>('w')
     backend.setKey('user-2')
     panes.set(0, 1)
-    backend.snapshot()
+    snapshot(backend)
     backend.setKey('sensor_1')
     panes.set(0, 2)
     backend.setKey('user-2')
     panes.set(10, 3)
-    const second = restored(backend)
+    const second = restored(backend, how)
     second.setKey('sensor_1')
     expect(second.panes('w').get(0)).toBe(2)
     second.setKey('user-2')
     expect(second.panes('w').get(10)).toBe(3)
     panes.drop(0)
-    expect([...restored(backend).panes('w').windows()]).toEqual([10])
+    expect([...restored(backend, how).panes('w').windows()]).toEqual([10])
   })
 
   test('do what a map of maps does, through snapshots and restores', () => {
@@ -221,14 +212,15 @@ describe('panes', () => {
       key: fc.constantFrom<Key>('a', 'b', 1, '1', ['a', 1]),
       window: fc.integer({ min: 0, max: 3 }),
       value: fc.nat(9),
+      how: fc.constantFrom(...HOW),
     })
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
         let backend = wholeBackend()
         const model = new Map<number, Map<unknown, number>>()
-        for (const { type, key, window, value } of operations) {
-          if (type === 'restart') backend = restored(backend)
-          else if (type === 'snapshot') backend.snapshot()
+        for (const { type, key, window, value, how } of operations) {
+          if (type === 'restart') backend = restored(backend, how)
+          else if (type === 'snapshot') snapshot(backend)
           else {
             backend.setKey(key)
             const panes = backend.panes<number>('w')
@@ -285,7 +277,20 @@ describe('the keyed backend', () => {
     backend.table('t')
     backend.panes('w')
     backend.timers()
-    expect(backend.snapshot()).toEqual([])
+    expect(snapshot(backend)).toEqual([])
+  })
+
+  test('writes nothing of what has not changed since the snapshot before', () => {
+    const backend = wholeBackend()
+    backend.setKey('a')
+    backend.table('t').set(1)
+    backend.panes('w').set(0, 1)
+    backend.timers().setEventTime(5)
+    expect(snapshot(backend)).toHaveLength(1)
+    backend.table('t').get()
+    backend.panes('w').has(0)
+    backend.timers().setEventTime(5)
+    expect(snapshot(backend)).toEqual([])
   })
 
   test('a snapshot shares nothing with the live state', () => {
@@ -293,15 +298,44 @@ describe('the keyed backend', () => {
     backend.setKey('a')
     const value = { list: [1] }
     backend.table('t').set(value)
-    const chunks = backend.snapshot()
+    const chunks = snapshot(backend)
     value.list.push(2)
     const other = wholeBackend()
-    for (const chunk of chunks) other.restore(chunk.bytes)
+    for (const chunk of chunks) other.apply(chunk.bytes)
     other.setKey('a')
     expect(other.table('t').get()).toEqual({ list: [1] })
   })
 
-  test('restores values exactly, and keys as they were given', () => {
+  test('a snapshot that is still to be written holds nothing of what changes meanwhile', () => {
+    const backend = wholeBackend()
+    const table = backend.table<{ list: number[] }>('t')
+    const panes = backend.panes<{ list: number[] }>('w')
+    backend.setKey('a')
+    table.set({ list: [1] })
+    panes.set(0, { list: [1] })
+    panes.set(10, { list: [1] })
+    backend.timers().setEventTime(5)
+    backend.timers().setEventTime(6)
+    backend.freeze(1_000)
+    table.edit()!.list.push(2)
+    panes.edit(0)!.list.push(2)
+    for (const entry of panes.entries(10)) entry.value.list.push(2)
+    panes.drop(10)
+    backend.timers().deleteEventTime(5)
+    fired(backend, 'event', 6)
+    backend.encode(() => false)
+    const other = wholeBackend()
+    for (const chunk of backend.takeChunks()) other.apply(chunk.bytes)
+    other.setKey('a')
+    expect(other.table('t').get()).toEqual({ list: [1] })
+    expect([other.panes('w').get(0), other.panes('w').get(10)]).toEqual([{ list: [1] }, { list: [1] }])
+    expect(fired(other, 'event')).toEqual([
+      ['a', 5],
+      ['a', 6],
+    ])
+  })
+
+  test.each(HOW)('restores values exactly, and keys as they were given, from %s', (how) => {
     fc.assert(
       fc.property(fc.array(fc.tuple(anyKey(), contractValue()), { maxLength: 10 }), (entries) => {
         const backend = wholeBackend()
@@ -312,7 +346,7 @@ describe('the keyed backend', () => {
           backend.panes('w').set(7, value)
           model.set(canonicalKey(key), value)
         }
-        const other = restored(backend)
+        const other = restored(backend, how)
         for (const [key] of entries) {
           other.setKey(key)
           expect(difference(model.get(canonicalKey(key)), other.table('t').get())).toBeUndefined()
@@ -329,7 +363,7 @@ describe('the keyed backend', () => {
     backend.setKey('a')
     backend.panes<unknown>('w').set(0, 'fine')
     backend.table<unknown>('t').set(() => 1)
-    expect(() => backend.snapshot()).toThrow(expect.objectContaining({ code: 'VALUE_NOT_ENCODABLE' }))
+    expect(() => snapshot(backend)).toThrow(expect.objectContaining({ code: 'VALUE_NOT_ENCODABLE' }))
     backend.table<unknown>('t').set('fine')
     const other = restored(backend)
     other.setKey('a')
@@ -340,7 +374,7 @@ describe('the keyed backend', () => {
     const parallelism = fc.integer({ min: 1, max: 12 })
     const entries = fc.array(fc.tuple(anyKey(), fc.nat(5), fc.nat(1000)), { maxLength: 60 })
     fc.assert(
-      fc.property(parallelism, parallelism, entries, (before, after, all) => {
+      fc.property(parallelism, parallelism, entries, fc.constantFrom(...HOW), (before, after, all, how) => {
         const ownerOf = (key: Key, of: number) => subtaskOfGroup(keyGroupOf(key, MAX_PARALLELISM), of, MAX_PARALLELISM)
         const old = Array.from({ length: before }, (_, subtask) => backendOf(subtask, before))
         const [table, panes, timers] = [new Map<unknown, number>(), new Map<string, number>(), new Set<string>()]
@@ -358,12 +392,16 @@ describe('the keyed backend', () => {
           timers.add(`processing ${window} ${name}`)
         }
         // Each new subtask is given the chunks that overlap its groups, as the dealing does, or all of them: it takes only its own.
-        const chunks = old.flatMap((backend) => backend.snapshot())
-        const next = Array.from({ length: after }, (_, subtask) => backendOf(subtask, after))
+        const chunks = old.flatMap((backend) => snapshot(backend))
+        const base = baseOf(...old)
+        const next = Array.from({ length: after }, (_, subtask) =>
+          backendOfGroups(groupsOfSubtask(subtask, after, MAX_PARALLELISM), MAX_PARALLELISM, how === 'base' ? base : undefined),
+        )
         next.forEach((backend, subtask) => {
+          if (how === 'base') return
           const { first, last } = groupsOfSubtask(subtask, after, MAX_PARALLELISM)
           const own = chunks.filter((chunk) => subtask % 2 === 0 || (chunk.firstGroup <= last && chunk.lastGroup >= first))
-          for (const chunk of own) backend.restore(chunk.bytes)
+          for (const chunk of own) backend.apply(chunk.bytes)
         })
         const seen: string[] = []
         next.forEach((backend, subtask) => {
@@ -387,13 +425,181 @@ describe('the keyed backend', () => {
         })
         expect(seen.sort()).toEqual([...panes].map(([name, value]) => `${name}=${value}`).sort())
         expect([...timers]).toEqual([])
-        const tables = next.flatMap((backend) => backend.snapshot()).flatMap((chunk) => [...readChunk(chunk.bytes)])
-        const inTables = tables
-          .filter((section) => section.kind === 'table')
-          .reduce((sum, section) => sum + section.keys.length, 0)
-        expect(inTables).toBe(table.size)
+        const inTables: string[] = []
+        next.forEach((backend) => backend.forEachKey('t', (key) => inTables.push(String(canonicalKey(key)) + typeof key)))
+        expect(inTables.sort()).toEqual([...table.keys()].sort())
       }),
       { numRuns: 200 },
     )
+  })
+})
+
+describe('what the base holds', () => {
+  /** Eight keys of one group in a base, and a backend that knows nothing of them. */
+  function stored() {
+    const first = wholeBackend(1)
+    const table = first.table<number>('t')
+    for (let key = 0; key < 8; key++) {
+      first.setKey(key)
+      table.set(key)
+      first.panes('w').set(0, key)
+    }
+    return restored(first, 'base', 1)
+  }
+
+  test('is read when it is asked for, and forgotten again when there is need', () => {
+    const backend = stored()
+    expect(backend.size).toBe(0)
+    backend.setKey(3)
+    expect([backend.table('t').get(), backend.panes('w').get(0)]).toEqual([3, 3])
+    expect(backend.size).toBe(2)
+    expect(backend.evict(100)).toBe(2)
+    expect(backend.size).toBe(0)
+    expect([backend.table('t').get(), backend.panes('w').get(0)]).toEqual([3, 3])
+  })
+
+  test('is found by the same key after it was missed, written, stored and forgotten', () => {
+    const backend = stored()
+    const table = backend.table<number>('t')
+    backend.setKey('new')
+    expect(table.has()).toBe(false)
+    table.set(99)
+    snapshot(backend)
+    fold(backend)
+    backend.evict(100)
+    expect(table.get()).toBe(99)
+  })
+
+  test('stays in memory as long as the base does not hold the latest of it', () => {
+    const backend = stored()
+    backend.setKey(3)
+    backend.table<number>('t').set(33)
+    expect(backend.evict(100)).toBe(0)
+    snapshot(backend)
+    expect(backend.evict(100)).toBe(0)
+    fold(backend)
+    expect(backend.evict(100)).toBe(1)
+    expect(backend.table('t').get()).toBe(33)
+  })
+
+  test('and was deleted does not come back before the base has followed, and then is forgotten', () => {
+    const backend = stored()
+    const table = backend.table<number>('t')
+    backend.setKey(3)
+    table.delete()
+    expect(table.has()).toBe(false)
+    backend.evict(100)
+    expect(table.has()).toBe(false)
+    snapshot(backend)
+    expect(table.has()).toBe(false)
+    fold(backend)
+    expect([table.has(), backend.size]).toEqual([false, 0])
+  })
+})
+
+describe('memory without any checkpoint', () => {
+  const COUNT = 1_000_000
+
+  test.each([
+    ['a key that comes and goes', () => 'key'],
+    ['a million keys that come and go', (index: number) => index],
+  ])('does not grow with a table of %s', (_, keyOf) => {
+    const backend = wholeBackend()
+    const table = backend.table<number>('t')
+    const before = heapBytes()
+    for (let index = 0; index < COUNT; index++) {
+      backend.setKey(keyOf(index))
+      table.set(index)
+      table.delete()
+    }
+    expect(backend.size).toBe(0)
+    expect(heapBytes() - before).toBeLessThan(40 << 20)
+    expect(snapshot(backend)).toEqual([])
+  })
+
+  test('does not grow with windows that come and go', () => {
+    const backend = wholeBackend()
+    const panes = backend.panes<number>('w')
+    const before = heapBytes()
+    backend.setKey('a')
+    for (let window = 0; window < COUNT; window++) {
+      panes.set(window, 1)
+      panes.drop(window)
+    }
+    expect(backend.size).toBe(0)
+    expect(heapBytes() - before).toBeLessThan(10 << 20)
+    expect(snapshot(backend)).toEqual([])
+  })
+
+  test.each(['fire', 'are deleted'])('does not grow with a million timers that are set and %s', (end) => {
+    const backend = wholeBackend()
+    const timers = backend.timers()
+    const before = heapBytes()
+    for (let time = 0; time < COUNT; time++) {
+      backend.setKey(time % 1000)
+      timers.setEventTime(time)
+      if (end === 'fire') timers.fireEventTime(time, () => {}, always)
+      else timers.deleteEventTime(time)
+    }
+    expect(backend.size).toBe(0)
+    expect(heapBytes() - before).toBeLessThan(40 << 20)
+    expect(snapshot(backend)).toEqual([])
+  })
+})
+
+describe('values in a former form', () => {
+  /** Remembers for which keys it has restored a value of another clock. */
+  function formOf(
+    stamps: 'event' | 'processing',
+    seen: unknown[] = [],
+    keyOf: () => unknown = () => undefined,
+  ): TableForm<number> {
+    return {
+      version: 1,
+      stamps,
+      store: (value) => [value, stamps],
+      restore: (stored, from) => {
+        if (from.stamps !== stamps) seen.push(keyOf())
+        return (stored as readonly [number, string])[0]
+      },
+    }
+  }
+
+  function withValues(): KeyedBackend {
+    const first = wholeBackend(4)
+    const table = first.table('t', formOf('event'))
+    for (const key of [1, 2, 3, 4, 5, 6]) {
+      first.setKey(key)
+      table.set(key * 10)
+    }
+    snapshot(first)
+    return first
+  }
+
+  test.each(HOW)('are all seen to at a restore from %s, and stored anew with the next snapshot', (how) => {
+    const first = withValues()
+    const base = how === 'base' ? baseOf(first) : new MemoryOperatorBase()
+    const second = backendOfGroups({ first: 0, last: 3 }, 4, base)
+    const seen: unknown[] = []
+    second.table(
+      't',
+      formOf('processing', seen, () => second.key),
+    )
+    if (how === 'deltas') for (const chunk of chunksOf(first)) second.apply(chunk)
+    second.settleForms()
+    expect(second.key).toBeUndefined()
+    expect(seen.sort()).toEqual([1, 2, 3, 4, 5, 6])
+    const stored: unknown[] = []
+    for (const { bytes } of snapshot(second)) {
+      readDelta(bytes, {
+        row: (_state, _group, _namespace, _key, value) => {
+          const { value: row, form } = valueFromBytes(value!)
+          stored.push([row, form.stamps])
+        },
+        drop: () => {},
+      })
+    }
+    expect(stored).toHaveLength(6)
+    expect(stored).toContainEqual([[30, 'processing'], 'processing'])
   })
 })

@@ -3,21 +3,19 @@ import { describe, expect, test } from 'vitest'
 import { canonicalKey, compareKeys, keyGroupOf } from '../../src/core/key-groups.ts'
 import type { Key, KeyedTimers } from '../../src/core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
-import { KeyedBackend } from '../../src/state/keyed-backend.ts'
+import type { KeyedBackend } from '../../src/state/keyed-backend.ts'
+import { MemoryOperatorBase } from '../../src/state/state-base.ts'
 import { anyKey } from '../core/keys.ts'
 import { operator, TaskHarness } from '../runtime/task-harness.ts'
+import { always, fired, fold, restored, snapshot, wholeBackend } from './backends.ts'
 
-const always = (): boolean => true
+const HOW = ['deltas', 'base'] as const
 
 /** A record without a timestamp. */
 const NONE = Number.NaN
 
-function newBackend(): KeyedBackend {
-  return new KeyedBackend({ first: 0, last: 127 }, 128)
-}
-
 /** Timers of a backend, set by key, and what has fired as `key@time`. */
-function harness(backend = newBackend()) {
+function harness(backend: KeyedBackend = wholeBackend()) {
   const timers = backend.timers()
   const fired: string[] = []
   const forKey = (key: string, action: (timers: KeyedTimers) => void): void => {
@@ -52,17 +50,19 @@ describe('timers', () => {
     expect(fired.at(-1)).toBe('a@30')
   })
 
-  test('of one time fire in the order of their key groups, so that a replay after a restore fires them alike', () => {
-    const keys = ['user-1', 'key', 'a', 'A', 'user-2', 'sensor_1']
-    const { set, fire, fired, backend } = harness()
-    for (const key of keys) set(key, 10)
-    const again = harness(newBackend())
-    for (const chunk of backend.snapshot()) again.backend.restore(chunk.bytes)
-    fire(10)
-    again.fire(10)
-    expect(fired).toEqual(again.fired)
-    expect(fired).toEqual(keys.sort((a, b) => keyGroupOf(a, 128) - keyGroupOf(b, 128)).map((key) => `${key}@10`))
-  })
+  test.each(HOW)(
+    'of one time fire in the order of their key groups, so that a replay after a restore from %s fires them alike',
+    (how) => {
+      const keys = ['user-1', 'key', 'a', 'A', 'user-2', 'sensor_1']
+      const { set, fire, fired, backend } = harness()
+      for (const key of keys) set(key, 10)
+      const again = harness(restored(backend, how))
+      fire(10)
+      again.fire(10)
+      expect(fired).toEqual(again.fired)
+      expect(fired).toEqual(keys.sort((a, b) => keyGroupOf(a, 128) - keyGroupOf(b, 128)).map((key) => `${key}@10`))
+    },
+  )
 
   test('set twice are one, for each key and time and kind', () => {
     const { set, fire, fired, timers, backend } = harness()
@@ -171,7 +171,7 @@ describe('timers', () => {
     expect(fired).toEqual(['a@10', 'a@30'])
   })
 
-  test('stop where they are told to and go on from there, each fired once', () => {
+  test.each(HOW)('stop where they are told to and go on from there, each fired once, also from %s', (how) => {
     const { set, fire, fired, backend } = harness()
     for (const key of ['a', 'b', 'c']) for (const time of [10, 20]) set(key, time)
     let left = 2
@@ -185,8 +185,7 @@ describe('timers', () => {
     fire(15, undefined, proceed)
     expect(fired).toHaveLength(3)
     // Whatever has not fired when a snapshot is taken in between is in the snapshot.
-    const other = harness(newBackend())
-    for (const chunk of backend.snapshot()) other.backend.restore(chunk.bytes)
+    const other = harness(restored(backend, how))
     expect(fire(15)).toBe(true)
     fire(20)
     other.fire(20)
@@ -194,13 +193,12 @@ describe('timers', () => {
     expect(other.fired.toSorted()).toEqual(['a@20', 'b@20', 'c@20'])
   })
 
-  test('a snapshot in the middle of firing holds exactly what has not fired', () => {
+  test.each(HOW)('a snapshot in the middle of firing holds exactly what has not fired, from %s', (how) => {
     const { set, fire, fired, backend } = harness()
     for (const key of ['a', 'b', 'c']) set(key, 10)
     let left = 1
     fire(10, undefined, () => left-- > 0)
-    const other = harness(newBackend())
-    for (const chunk of backend.snapshot()) other.backend.restore(chunk.bytes)
+    const other = harness(restored(backend, how))
     other.fire(10)
     expect([...fired, ...other.fired].toSorted()).toEqual(['a@10', 'b@10', 'c@10'])
   })
@@ -242,18 +240,15 @@ describe('timers', () => {
   })
 
   test('of one time and key group fire in the order of their keys, whatever the order in which they were set', () => {
-    const oneGroup = (): KeyedBackend => new KeyedBackend({ first: 0, last: 0 }, 1)
     const keys: readonly Key[] = [false, true, -1, 0, 2, 10, 3n, new Date(1), [1, 'a'], '10', '2', 'a', 'b']
     for (const order of [keys, keys.toReversed(), [...keys.slice(6), ...keys.slice(0, 6)]]) {
-      const backend = oneGroup()
+      const backend = wholeBackend(1)
       const timers = backend.timers()
       for (const key of order) {
         backend.setKey(key)
         timers.setEventTime(5)
       }
-      const restoredOne = oneGroup()
-      for (const chunk of backend.snapshot()) restoredOne.restore(chunk.bytes)
-      for (const each of [restoredOne, backend]) {
+      for (const each of [restored(backend, 'deltas', 1), restored(backend, 'base', 1), backend]) {
         const fired: unknown[] = []
         each.timers().fireEventTime(5, () => fired.push(each.key), always)
         expect(fired).toEqual(keys)
@@ -262,7 +257,7 @@ describe('timers', () => {
   })
 
   test('that a handler sets again for the time that fires come before the keys behind it', () => {
-    const backend = new KeyedBackend({ first: 0, last: 0 }, 1)
+    const backend = wholeBackend(1)
     const own = harness(backend)
     for (const key of ['c', 'a', 'b']) own.set(key, 10)
     let left = 2
@@ -273,7 +268,7 @@ describe('timers', () => {
   })
 
   test('a million of one time fire in order', () => {
-    const backend = newBackend()
+    const backend = wholeBackend()
     const timers = backend.timers()
     for (let key = 0; key < 1_000_000; key++) {
       backend.setKey(key)
@@ -293,11 +288,11 @@ describe('timers', () => {
       always,
     )
     expect(fired).toBe(1_000_000)
-    expect(backend.snapshot()).toEqual([])
+    expect(snapshot(backend)).toEqual([])
   })
 
   test('that are moved with every record leave nothing behind', () => {
-    const backend = newBackend()
+    const backend = wholeBackend()
     const timers = backend.timers()
     backend.setKey('a')
     for (let time = 0; time < 1_000_000; time++) {
@@ -309,13 +304,61 @@ describe('timers', () => {
     expect(timers.nextProcessingTime()).toBe(7)
   })
 
-  test('that are derived are no part of snapshots', () => {
-    const backend = newBackend()
+  test.each(HOW)('of another name know nothing of each other, also from %s', (how) => {
+    const backend = wholeBackend()
     backend.setKey('a')
-    backend.timers('ttl:x', true).setEventTime(5)
-    backend.timers('ttl:x', true).setProcessingTime(6)
-    expect(backend.snapshot()).toEqual([])
-    expect(backend.timers('ttl:x').nextProcessingTime()).toBe(6)
+    backend.timers('ttl:x').setEventTime(5)
+    backend.timers('ttl:x').setProcessingTime(6)
+    const other = restored(backend, how)
+    expect(other.timers().nextEventTime()).toBe(Number.POSITIVE_INFINITY)
+    expect([other.timers('ttl:x').nextEventTime(), other.timers('ttl:x').nextProcessingTime()]).toEqual([5, 6])
+  })
+
+  test('that lie in the base are read as their time comes near, and fire in order with those that were set since', () => {
+    const COUNT = 20_000
+    const first = wholeBackend(4)
+    for (let index = 0; index < COUNT; index++) {
+      first.setKey(index)
+      // Five thousand at one time, which is more than is read at once.
+      first.timers().setEventTime(index < 5_000 ? 50 : index)
+    }
+    const backend = restored(first, 'base', 4)
+    const timers = backend.timers()
+    expect(timers.nextEventTime()).toBe(50)
+    expect(backend.size).toBeLessThan(COUNT / 2)
+    backend.setKey(19_000)
+    timers.deleteEventTime(19_000)
+    timers.setEventTime(10)
+    timers.setEventTime(19_500.5)
+    const seen = fired(backend, 'event')
+    expect(seen).toHaveLength(COUNT + 1)
+    expect(seen[0]).toEqual([19_000, 10])
+    expect(new Set(seen.map(([key, time]) => `${String(key)}@${time}`)).size).toBe(COUNT + 1)
+    expect(seen.map(([, time]) => time)).toEqual(seen.map(([, time]) => time).toSorted((a, b) => a - b))
+    expect(seen).not.toContainEqual([19_000, 19_000])
+    expect(seen).toContainEqual([19_000, 19_500.5])
+  })
+
+  test('that the base holds are forgotten when there is need, the latest first, and come back in time', () => {
+    const COUNT = 12_000
+    const backend = wholeBackend(4, new MemoryOperatorBase())
+    const timers = backend.timers()
+    for (let index = 0; index < COUNT; index++) {
+      backend.setKey(index)
+      timers.setEventTime(index)
+    }
+    expect(backend.evict(COUNT)).toBe(0)
+    snapshot(backend)
+    fold(backend)
+    expect(backend.evict(4_000)).toBe(4_000)
+    expect(timers.nextEventTime()).toBe(0)
+    expect(backend.size).toBe(8_000)
+    backend.setKey(11_000)
+    timers.deleteEventTime(11_000)
+    const seen = fired(backend, 'event')
+    expect(seen.map(([, time]) => time)).toEqual(
+      Array.from({ length: COUNT }, (_, index) => index).filter((time) => time !== 11_000),
+    )
   })
 
   test.each([
@@ -345,7 +388,7 @@ describe('timers', () => {
   })
 
   test('that come to an end are no loop: three more for each of half a million keys', () => {
-    const backend = newBackend()
+    const backend = wholeBackend()
     const timers = backend.timers()
     for (let key = 0; key < 500_000; key++) {
       backend.setKey(key)
@@ -381,17 +424,15 @@ describe('timers', () => {
         most: fc.nat(6),
         during: fc.array(fc.array(change, { maxLength: 2 }), { maxLength: 5 }),
       }),
-      fc.constant({ type: 'restart' as const }),
+      fc.constantFrom(...HOW).map((how) => ({ type: 'restart' as const, how })),
     )
     fc.assert(
       fc.property(fc.array(operation, { maxLength: 40 }), (operations) => {
-        let backend = newBackend()
+        let backend = wholeBackend()
         let model: Waiting[] = []
         for (const step of operations) {
           if (step.type === 'restart') {
-            const next = newBackend()
-            for (const chunk of backend.snapshot()) next.restore(chunk.bytes)
-            backend = next
+            backend = restored(backend, step.how)
           } else if (step.type === 'fire') {
             const result = fireBoth(backend, model, step)
             expect(result.fired).toEqual(result.expected)
@@ -506,7 +547,7 @@ describe('timers by the clock in a task', () => {
     first.send(0, { kind: 'records', values: [-50, -100], timestamps: [NONE, NONE] })
     // Handled, but before the clock is looked at.
     first.task.step()
-    const [snapshot] = first.chain.snapshot()
+    const { deltas } = first.cut(1)
     let outputsAtOpen = -1
     const seen: unknown[] = []
     const watching = (context: OperatorContext): Operator => ({
@@ -532,7 +573,7 @@ describe('timers by the clock in a task', () => {
           records: 0,
           states: [],
           splits: [],
-          chunks: snapshot!.chunks.map((chunk) => chunk.bytes),
+          deltas: deltas['set-1']!,
         },
       },
     })

@@ -120,6 +120,8 @@ const CASES: readonly Case[] = [
       return { main: results, late: results.late }
     },
     items: [...numbers(1, 2, 7), watermark(4), ...numbers(3), watermark(9), ...numbers(4, 8), end()],
+    // Between the keys of a window no order is promised: those that are read back come after those in memory.
+    ordered: false,
     emptyAtEnd: true,
   },
   {

@@ -6,6 +6,8 @@ import { stateForm } from './state-form.ts'
 /** A place for one value of each key. It holds the value itself: who hands it out copies it. */
 export interface StateCell<V> {
   get(): V | undefined
+  /** The value, for whoever is about to change it in place and then sets it. */
+  edit(): V | undefined
   /** Tells a value of `undefined` from none. */
   has(): boolean
   set(value: V): void
@@ -20,13 +22,19 @@ export function openCell<V>(keyed: KeyedContext, opening: Opening<V>): StateCell
 function plainCell<V>(keyed: KeyedContext, opening: Opening<V>): StateCell<V> {
   const form = stateForm<V, V>(opening, {
     store: (value) => value,
-    restore: (stored, stamped, _, migrate) => migrate(stamped ? (stored as StoredCell)[0] : stored),
+    restore: (stored, { stamped, migrate }) => migrate(stamped ? (stored as StoredCell)[0] : stored),
   })
   const table = keyed.table<V>(opening.name, form)
-  return { get: () => table.get(), has: () => table.has(), set: (value) => table.set(value), clear: () => table.delete() }
+  return {
+    get: () => table.get(),
+    edit: () => table.edit(),
+    has: () => table.has(),
+    set: (value) => table.set(value),
+    clear: () => table.delete(),
+  }
 }
 
-type StoredCell = readonly [value: unknown, stamp: number]
+type StoredCell = readonly [value: unknown, stamp: number, timer: number]
 
 interface Stamped<V> {
   value: V
@@ -43,11 +51,11 @@ class ExpiringCell<V> implements StateCell<V> {
     this.#expiry = expiry
     expiry.sweep = () => this.#sweep()
     const form = stateForm<V, Stamped<V>>(opening, {
-      store: ({ value, stamp }): StoredCell => [value, stamp],
-      restore(stored, stamped, stampOf, migrate) {
+      store: ({ value, stamp, timer }): StoredCell => [value, stamp, timer],
+      restore(stored, { stamped, migrate, stampOf, timerFor }) {
         const [value, before] = stamped ? (stored as StoredCell) : [stored, Number.NaN]
         const stamp = stampOf(before)
-        return { value: migrate(value), stamp, timer: expiry.arm(stamp) }
+        return { value: migrate(value), stamp, timer: timerFor(stamp) }
       },
     })
     this.#table = keyed.table(opening.name, form)
@@ -57,13 +65,17 @@ class ExpiringCell<V> implements StateCell<V> {
     return this.#live()?.value
   }
 
+  edit(): V | undefined {
+    return this.#liveToEdit()?.value
+  }
+
   has(): boolean {
     return this.#live() !== undefined
   }
 
   set(value: V): void {
     const stamp = this.#expiry.writeTime
-    const live = this.#live()
+    const live = this.#liveToEdit()
     if (live !== undefined) {
       live.value = value
       // A record that comes out of order does not shorten the life that a later one has given.
@@ -86,10 +98,14 @@ class ExpiringCell<V> implements StateCell<V> {
     return stamped === undefined || this.#expiry.isOver(stamped.stamp) ? undefined : stamped
   }
 
+  #liveToEdit(): Stamped<V> | undefined {
+    return this.#live() === undefined ? undefined : this.#table.edit()
+  }
+
   #sweep(): void {
-    const stamped = this.#live()
-    if (stamped === undefined) return this.#table.delete()
-    stamped.stamp = this.#expiry.settled(stamped.stamp)
-    stamped.timer = this.#expiry.arm(stamped.stamp)
+    const live = this.#liveToEdit()
+    if (live === undefined) return this.clear()
+    live.stamp = this.#expiry.settled(live.stamp)
+    live.timer = this.#expiry.armAfterSweep(live.timer, live.stamp, 1)
   }
 }

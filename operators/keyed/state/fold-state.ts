@@ -107,7 +107,8 @@ function openFold<In, A, Out>(
     add(value) {
       const own = copyValue(value)
       const known = cell.has()
-      const before = cell.get() as A
+      // The function may change it.
+      const before = cell.edit() as A
       const after = known ? next(before, own) : first(own)
       // An accumulator that was changed in place is the state's own already; copying a growing one each time would take longer and longer.
       cell.set(known && after === before ? after : copyValue(after))

@@ -48,13 +48,13 @@ export function listState<V>(options: StateOptions<V> = {}): StateDeclaration<Li
 function openPlainList<V>(keyed: KeyedContext, opening: Opening<V>): ListState<V> {
   const form = stateForm<V, V[]>(opening, {
     store: (list) => list,
-    restore: (stored, stamped, _, migrate) =>
+    restore: (stored, { stamped, migrate }) =>
       (stamped ? (stored as StoredList)[0] : (stored as unknown[])).map((old) => migrate(old)),
   })
   const table = keyed.table<V[]>(opening.name, form)
   const append = (values: readonly V[]): void => {
     if (values.length === 0) return
-    const list = table.get()
+    const list = table.edit()
     if (list === undefined) table.set([...values])
     else for (const value of values) list.push(value)
   }
@@ -72,7 +72,7 @@ function openPlainList<V>(keyed: KeyedContext, opening: Opening<V>): ListState<V
   }
 }
 
-type StoredList = readonly [values: readonly unknown[], stamps: readonly number[]]
+type StoredList = readonly [values: readonly unknown[], stamps: readonly number[], timer: number]
 
 interface StampedList<V> {
   values: V[]
@@ -90,11 +90,11 @@ class ExpiringList<V> implements ListState<V> {
     this.#expiry = expiry
     expiry.sweep = () => this.#sweep()
     const form = stateForm<V, StampedList<V>>(opening, {
-      store: ({ values, stamps }): StoredList => [values, stamps],
-      restore(stored, stamped, stampOf, migrate) {
+      store: ({ values, stamps, timer }): StoredList => [values, stamps, timer],
+      restore(stored, { stamped, migrate, stampOf, timerFor }) {
         const [values, before] = stamped ? (stored as StoredList) : [stored as unknown[], []]
         const stamps = values.map((_, index) => stampOf(before[index]!))
-        return { values: values.map((old) => migrate(old)), stamps, timer: expiry.arm(earliest(stamps)) }
+        return { values: values.map((old) => migrate(old)), stamps, timer: timerFor(earliest(stamps)) }
       },
     })
     this.#table = keyed.table(opening.name, form)
@@ -130,7 +130,7 @@ class ExpiringList<V> implements ListState<V> {
 
   #append(values: readonly V[], stamp: number): void {
     if (values.length === 0 || this.#expiry.isOver(stamp)) return
-    const list = this.#table.get()
+    const list = this.#table.edit()
     if (list === undefined) {
       const stamps = values.map(() => stamp)
       return this.#table.set({ values: [...values], stamps, timer: this.#expiry.arm(stamp) })
@@ -143,13 +143,12 @@ class ExpiringList<V> implements ListState<V> {
   }
 
   #sweep(): void {
-    const list = this.#table.get()
-    if (list === undefined) return
-    const live = list.stamps.map((stamp) => !this.#expiry.isOver(stamp))
+    const live = this.#table.get()?.stamps.map((stamp) => !this.#expiry.isOver(stamp))
+    if (!live?.includes(true)) return this.clear()
+    const list = this.#table.edit()!
     list.values = list.values.filter((_, index) => live[index])
     list.stamps = list.stamps.filter((_, index) => live[index]).map((stamp) => this.#expiry.settled(stamp))
-    if (list.values.length === 0) this.#table.delete()
-    else list.timer = this.#expiry.armAfterSweep(earliest(list.stamps), list.values.length)
+    list.timer = this.#expiry.armAfterSweep(list.timer, earliest(list.stamps), list.values.length)
   }
 }
 

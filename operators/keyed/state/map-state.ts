@@ -60,7 +60,7 @@ interface Entries<K, V> {
   timer: number
 }
 
-type StoredEntries = readonly [keys: readonly unknown[], values: readonly unknown[], stamps: readonly number[]]
+type StoredEntries = readonly [keys: readonly unknown[], values: readonly unknown[], stamps: readonly number[], timer: number]
 
 class TableMap<K, V> implements MapState<K, V> {
   readonly #name: string
@@ -81,27 +81,26 @@ class TableMap<K, V> implements MapState<K, V> {
   set(key: K, value: V): void {
     const canonical = this.#canonical(key)
     const stamp = this.#expiry?.writeTime ?? Number.NaN
-    const entries = this.#table.get()
-    const live = this.#live(entries, canonical)
-    if (live !== undefined) {
-      live.value = copyValue(value)
-      // A record that comes out of order does not shorten the life that a later one has given.
-      if (stamp > live.stamp) live.stamp = stamp
-    } else this.#insert(entries, canonical, { key: key === 0 ? (0 as K) : copyValue(key), value: copyValue(value), stamp })
-  }
-
-  #insert(entries: Entries<K, V> | undefined, canonical: unknown, entry: Entry<K, V>): void {
-    // One that is over makes place: its successor is a new entry.
-    entries?.byKey.delete(canonical)
-    const expiry = this.#expiry
-    if (expiry?.isOver(entry.stamp)) {
-      if (entries?.byKey.size === 0) this.clear()
+    if (this.#live(this.#table.get(), canonical) === undefined) {
+      this.#insert(canonical, { key: key === 0 ? (0 as K) : copyValue(key), value: copyValue(value), stamp })
       return
     }
+    const live = this.#table.edit()!.byKey.get(canonical)!
+    live.value = copyValue(value)
+    // A record that comes out of order does not shorten the life that a later one has given.
+    if (stamp > live.stamp) live.stamp = stamp
+  }
+
+  #insert(canonical: unknown, entry: Entry<K, V>): void {
+    const expiry = this.#expiry
+    if (expiry?.isOver(entry.stamp)) return this.#delete(canonical)
+    const entries = this.#table.edit()
     if (entries === undefined) {
       this.#table.set({ byKey: new Map([[canonical, entry]]), timer: expiry?.arm(entry.stamp) ?? Number.NaN })
       return
     }
+    // One that is over makes place: its successor is a new entry.
+    entries.byKey.delete(canonical)
     entries.byKey.set(canonical, entry)
     if (expiry !== undefined) entries.timer = expiry.armEarlier(entries.timer, entry.stamp)
   }
@@ -111,8 +110,14 @@ class TableMap<K, V> implements MapState<K, V> {
   }
 
   delete(key: K): void {
-    const entries = this.#table.get()
-    if (entries?.byKey.delete(this.#canonical(key)) && entries.byKey.size === 0) this.clear()
+    this.#delete(this.#canonical(key))
+  }
+
+  #delete(canonical: unknown): void {
+    const byKey = this.#table.get()?.byKey
+    if (!byKey?.has(canonical)) return
+    if (byKey.size === 1) this.clear()
+    else this.#table.edit()!.byKey.delete(canonical)
   }
 
   keys(): Iterable<K> {
@@ -149,8 +154,8 @@ class TableMap<K, V> implements MapState<K, V> {
   }
 
   #sweep(expiry: Expiry): void {
-    const entries = this.#table.get()
-    if (entries === undefined) return
+    if (this.#all().length === 0) return this.clear()
+    const entries = this.#table.edit()!
     let earliest = Number.POSITIVE_INFINITY
     for (const [canonical, entry] of entries.byKey) {
       if (expiry.isOver(entry.stamp)) entries.byKey.delete(canonical)
@@ -159,8 +164,7 @@ class TableMap<K, V> implements MapState<K, V> {
         earliest = Math.min(earliest, entry.stamp)
       }
     }
-    if (entries.byKey.size === 0) this.#table.delete()
-    else entries.timer = expiry.armAfterSweep(earliest, entries.byKey.size)
+    entries.timer = expiry.armAfterSweep(entries.timer, earliest, entries.byKey.size)
   }
 
   #canonical(key: K): unknown {
@@ -181,12 +185,12 @@ class TableMap<K, V> implements MapState<K, V> {
 function formOf<K, V>(opening: Opening<V>): TableForm<Entries<K, V>> {
   const { expiry } = opening
   return stateForm<V, Entries<K, V>>(opening, {
-    store({ byKey }): ReadonlyMap<unknown, unknown> | StoredEntries {
+    store({ byKey, timer }): ReadonlyMap<unknown, unknown> | StoredEntries {
       const entries = [...byKey.values()]
       if (expiry === undefined) return new Map(entries.map(({ key, value }) => [key, value]))
-      return [entries.map(({ key }) => key), entries.map(({ value }) => value), entries.map(({ stamp }) => stamp)]
+      return [entries.map(({ key }) => key), entries.map(({ value }) => value), entries.map(({ stamp }) => stamp), timer]
     },
-    restore(stored, stamped, stampOf, migrate) {
+    restore(stored, { stamped, migrate, stampOf, timerFor }) {
       const plain = stored as ReadonlyMap<unknown, unknown>
       const [keys, values, stamps] = stamped ? (stored as StoredEntries) : [[...plain.keys()], [...plain.values()], []]
       const byKey = new Map<unknown, Entry<K, V>>()
@@ -196,7 +200,7 @@ function formOf<K, V>(opening: Opening<V>): TableForm<Entries<K, V>> {
         earliest = Math.min(earliest, stamp)
         byKey.set(canonicalKey(key), { key: key as K, value: migrate(values[index]), stamp })
       })
-      return { byKey, timer: expiry?.arm(earliest) ?? Number.NaN }
+      return { byKey, timer: timerFor(earliest) }
     },
   })
 }

@@ -2,6 +2,7 @@ import { messageOf, SluiceError } from '../../../src/core/errors.ts'
 import type { StoredForm, TableForm } from '../../../src/core/keyed-state.ts'
 import type { CheckedOptions } from './declaration.ts'
 import type { Expiry } from './expiry.ts'
+import { deleteTimer } from './expiry.ts'
 import type { StateTime } from './state-time.ts'
 
 /** A state that is being opened. */
@@ -14,27 +15,51 @@ export interface Opening<V> {
 
 /** How a state puts its values into snapshots and takes them out again. */
 export interface Packing<V, Stored> {
+  /** What bears stamps is packed into a tuple, in which the time of the key's clean-up timer stands last. */
   store(value: Stored): unknown
-  /** `stamped`: whether the stored value was packed with stamps. `migrate` brings one value to the version of today. */
-  restore(stored: unknown, stamped: boolean, stampOf: (stamp: number) => number, migrate: (old: unknown) => V): Stored
+  restore(stored: unknown, former: Former<V>): Stored
+}
+
+/** What a stored value was, and how it becomes one of today. */
+export interface Former<V> {
+  /** Whether it was packed with stamps. */
+  readonly stamped: boolean
+  /** Brings one value to the version of today. */
+  readonly migrate: (old: unknown) => V
+  /** The stamp of today in place of a stored one. */
+  readonly stampOf: (stamp: number) => number
+  /** The time of the key's clean-up timer, for which it is seen to; the first thing to be over bears this stamp. */
+  readonly timerFor: (stamp: number) => number
 }
 
 /** The form of a state's table: its version, its stamps, and how earlier ones become those of today. */
 export function stateForm<V, Stored>(opening: Opening<V>, { store, restore }: Packing<V, Stored>): TableForm<Stored> {
-  const { expiry, options } = opening
+  const { expiry, options, name, time } = opening
   // Stamps of another clock say nothing about this one: what bears them, or none, counts as written at the restore.
   const restamped = (): number => expiry?.now ?? Number.NaN
+  const newTimer = (stamp: number): number => expiry?.arm(stamp) ?? Number.NaN
   return {
     version: options.version,
     stamps: expiry?.kind,
     store,
-    restore: (stored, from) =>
-      restore(stored, from.stamps !== undefined, isStampedBy(from, expiry) ? kept : restamped, migrationFrom(from, opening)),
+    restore(stored, from) {
+      const { stamps } = from
+      const migrate = migrationFrom(from, opening)
+      if (stamps === undefined) return restore(stored, { stamped: false, migrate, stampOf: restamped, timerFor: newTimer })
+      const timer = timerOf(stored)
+      if (expiry?.kind === stamps) {
+        return restore(stored, { stamped: true, migrate, stampOf: kept, timerFor: (stamp) => expiry.armEarlier(timer, stamp) })
+      }
+      // Nobody waits for a timer of that clock any more: it would be stored for ever.
+      deleteTimer(time.cleanUpTimers(name), stamps, timer)
+      return restore(stored, { stamped: true, migrate, stampOf: restamped, timerFor: newTimer })
+    },
   }
 }
 
-function isStampedBy({ stamps }: StoredForm, expiry: Expiry | undefined): boolean {
-  return stamps !== undefined && stamps === expiry?.kind
+/** The time of the clean-up timer in a value that was stored with stamps. */
+function timerOf(stored: unknown): number {
+  return (stored as readonly unknown[]).at(-1) as number
 }
 
 function kept<T>(value: T): T {
@@ -60,7 +85,7 @@ function migrationFrom<V>({ version }: StoredForm, { name, options, time }: Open
       throw new SluiceError('STATE_INCOMPATIBLE', `${place}: ${what}`, {
         ...time.place,
         cause: error,
-        hint: 'nothing was changed: mend the migrate function and start the job again',
+        hint: 'the value is stored as it was: mend the migrate function and start the job again',
       })
     }
   }

@@ -1,5 +1,5 @@
 import { SluiceError } from '../../../src/core/errors.ts'
-import type { KeyedContext } from '../../../src/core/keyed-state.ts'
+import type { KeyedContext, KeyedTimers } from '../../../src/core/keyed-state.ts'
 import type { OperatorContext } from '../../../src/core/operator.ts'
 import type { CheckedOptions } from './declaration.ts'
 import { Expiry } from './expiry.ts'
@@ -54,9 +54,14 @@ export class StateTime {
     if (ttlMs === undefined) return undefined
     if (ttlTime === 'event' && !this.#context.timed) throw noTimestamps(name, this.place)
     const kind = ttlTime ?? (this.#context.timed ? 'event' : 'processing')
-    const expiry = new Expiry(kind, ttlMs, this, this.#keyed.timers(`ttl:${name}`, true))
+    const expiry = new Expiry(kind, ttlMs, this, this.cleanUpTimers(name))
     ;(kind === 'event' ? this.#event : this.#processing).push(expiry)
     return expiry
+  }
+
+  /** The timers of a state that remove what is over, of either kind of time. */
+  cleanUpTimers(name: string): KeyedTimers {
+    return this.#keyed.timers(`ttl:${name}`)
   }
 
   /** The watermark has risen; to be said before its timers fire, also when they go on after an interruption. */

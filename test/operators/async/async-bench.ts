@@ -3,7 +3,8 @@ import { groupsOfSubtask } from '../../../src/core/key-groups.ts'
 import type { Operator, OperatorContext } from '../../../src/core/operator.ts'
 import { NO_TIMESTAMP, WATERMARK_NONE } from '../../../src/core/time.ts'
 import { decodeValue, encodeValue } from '../../../src/core/value-codec.ts'
-import { KeyedBackend } from '../../../src/state/keyed-backend.ts'
+import type { KeyedBackend } from '../../../src/state/keyed-backend.ts'
+import { StoredState } from '../../state/stored-state.ts'
 
 /** A call that a test answers by hand. */
 export interface HandCall {
@@ -58,7 +59,7 @@ export async function settled(): Promise<void> {
 export interface BenchSnapshot {
   readonly watermark: number
   readonly state: Uint8Array<ArrayBuffer> | undefined
-  readonly chunks: readonly Uint8Array<ArrayBuffer>[]
+  readonly chunks: readonly Uint8Array[]
 }
 
 export interface BenchOptions {
@@ -84,15 +85,17 @@ export class Bench {
   watermark = WATERMARK_NONE
   readonly cell = { timestamp: NO_TIMESTAMP, split: -1 }
   readonly #keyed: KeyedBackend | undefined
+  readonly #stored: StoredState | undefined
   readonly #keyOf: ((value: unknown) => unknown) | undefined
 
   constructor({ create, keyOf, subtask = 0, parallelism = 1, from = [], now = 0 }: BenchOptions) {
     this.now = now
     this.#keyOf = keyOf
-    this.#keyed = keyOf && new KeyedBackend(groupsOfSubtask(subtask, parallelism, 128), 128)
+    const chunks = from.flatMap((snapshot) => snapshot.chunks)
+    this.#stored = keyOf && new StoredState(groupsOfSubtask(subtask, parallelism, 128), 128, chunks)
+    this.#keyed = this.#stored?.backend
     if (from.length > 0) this.watermark = Math.min(...from.map((snapshot) => snapshot.watermark))
     this.operator = create(this.#context(subtask, parallelism))
-    for (const { chunks } of from) for (const chunk of chunks) this.#keyed?.restore(chunk)
     const states = from.flatMap(({ state }) => (state === undefined ? [] : [decodeValue(state)]))
     if (states.length > 0) this.operator.restore?.(states, from.length !== parallelism)
     this.operator.open?.()
@@ -173,7 +176,7 @@ export class Bench {
     return {
       watermark: this.watermark,
       state: state === undefined ? undefined : encodeValue(state),
-      chunks: this.#keyed?.snapshot().map(({ bytes }) => bytes) ?? [],
+      chunks: this.#stored?.save() ?? [],
     }
   }
 }

@@ -439,7 +439,11 @@ describe('connect of a keyed stream with a broadcast one', () => {
   })
 
   test('does not visit what has expired and is still waiting for its removal', () => {
-    const [keyed, clock, seen] = [new KeyedBackend({ first: 0, last: 127 }, 128), { ms: 0 }, [] as string[]]
+    const [keyed, clock, seen] = [
+      new KeyedBackend({ groups: { first: 0, last: 127 }, maxParallelism: 128 }),
+      { ms: 0 },
+      [] as string[],
+    ]
     const context = {
       ...{
         operatorId: 'connect-broadcast-1',

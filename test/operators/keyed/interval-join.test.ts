@@ -130,7 +130,9 @@ describe('an interval join', () => {
       if (at % 50 !== 49) continue
       context.watermark = at
       operator.onWatermark!(at)
-      largest = Math.max(largest, ...keyed.snapshot().map((chunk) => chunk.bytes.byteLength))
+      keyed.freeze(at)
+      keyed.encode(() => false)
+      largest = Math.max(largest, ...keyed.takeChunks().map((chunk) => chunk.bytes.byteLength))
     }
     // At most 150 records are waited for, of about 20 bytes each, and up to as many again that are gone and not yet cut off.
     expect(largest).toBeGreaterThan(100 * 10)
@@ -282,7 +284,7 @@ function handMade(): OperatorContext {
     cell: { timestamp: Number.NaN, split: -1 },
     output: nowhere,
     side: () => nowhere,
-    keyed: new KeyedBackend({ first: 0, last: 127 }, 128),
+    keyed: new KeyedBackend({ groups: { first: 0, last: 127 }, maxParallelism: 128 }),
     watermark: Number.NEGATIVE_INFINITY,
     hasRoom: true,
     late: () => {},

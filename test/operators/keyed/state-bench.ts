@@ -1,8 +1,8 @@
 import type { StateDeclaration } from '../../../operators/keyed/state/declaration.ts'
 import { StateTime } from '../../../operators/keyed/state/state-time.ts'
 import type { OperatorContext } from '../../../src/core/operator.ts'
-import { KeyedBackend } from '../../../src/state/keyed-backend.ts'
-import { readChunk } from '../../../src/state/snapshot-chunk.ts'
+import type { KeyedBackend } from '../../../src/state/keyed-backend.ts'
+import { StoredState } from '../../state/stored-state.ts'
 
 /** What a state sees of the world, set by hand. */
 interface World {
@@ -14,13 +14,16 @@ interface World {
 
 /** One declared state on a real backend, with time in hand. */
 export class StateBench<Handle> {
-  readonly backend = new KeyedBackend({ first: 0, last: 127 }, 128)
+  readonly backend: KeyedBackend
+  readonly #state: StoredState
   readonly handle: Handle
   readonly time: StateTime
   readonly #declaration: StateDeclaration<Handle>
   readonly #world: World
 
-  constructor(declaration: StateDeclaration<Handle>, world: Partial<World> = {}) {
+  constructor(declaration: StateDeclaration<Handle>, world: Partial<World> = {}, chunks: readonly Uint8Array[] = []) {
+    this.#state = new StoredState({ first: 0, last: 127 }, 128, chunks)
+    this.backend = this.#state.backend
     this.#declaration = declaration
     this.#world = { watermark: Number.NEGATIVE_INFINITY, now: 0, timestamp: Number.NaN, timed: true, ...world }
     const seen = this.#world
@@ -41,6 +44,7 @@ export class StateBench<Handle> {
     } as unknown as OperatorContext
     this.time = new StateTime(context, this.backend)
     this.handle = declaration.open(this.backend, 'state', this.time)
+    this.backend.settleForms()
   }
 
   key(key: unknown): this {
@@ -68,14 +72,13 @@ export class StateBench<Handle> {
 
   /** A new bench, maybe with the state declared anew, that goes on from a snapshot of this one. */
   restored<Next = Handle>(declaration?: StateDeclaration<Next>, world: Partial<World> = {}): StateBench<Next> {
-    const next = new StateBench((declaration ?? this.#declaration) as StateDeclaration<Next>, { ...this.#world, ...world })
-    for (const chunk of this.backend.snapshot()) next.backend.restore(chunk.bytes)
-    return next
+    const next = (declaration ?? this.#declaration) as StateDeclaration<Next>
+    return new StateBench(next, { ...this.#world, ...world }, this.#state.save())
   }
 
-  /** How many keys the state holds anything for. */
+  /** How many values and timers a snapshot holds: with a ttl two for each key, else one. */
   stored(): number {
-    const sections = this.backend.snapshot().flatMap((chunk) => [...readChunk(chunk.bytes)])
-    return sections.reduce((sum, section) => sum + section.keys.length, 0)
+    this.#state.save()
+    return this.#state.base.count(false) + this.#state.base.count(true)
   }
 }

@@ -69,9 +69,10 @@ describe('a value with a ttl of event time', () => {
   test('that nobody touches is removed, whatever the others do', () => {
     const bench = lives10()
     for (let key = 0; key < 1000; key++) bench.record(key, key).set('x')
-    expect(bench.stored()).toBe(1000)
+    // Each key has a value and the timer that removes it.
+    expect(bench.stored()).toBe(2000)
     bench.watermark(509)
-    expect(bench.stored()).toBe(500)
+    expect(bench.stored()).toBe(1000)
     bench.watermark(END)
     expect(bench.stored()).toBe(0)
   })
@@ -308,6 +309,8 @@ describe('what was stored in another way', () => {
     next.clock(10_000)
     expect(read(next.record('a', 509) as never)).toEqual(expected)
     expect(next.time.nextProcessingTime()).toBe(END)
+    // The timer that would have removed it is gone too.
+    expect(next.stored()).toBe(1)
     // And with one again it counts as written then.
     const third = next.restored(declare({ ttl: 10 }))
     third.watermark(10_009)
@@ -329,6 +332,51 @@ describe('what was stored in another way', () => {
     expect([longer.stored(), shorter.stored()]).toEqual([0, 0])
   })
 
+  test.each(kinds)(
+    '%s: with another length of life is removed also if nobody touches it',
+    (_, declare, write, read, expected) => {
+      const bench = new StateBench(declare({ ttl: 10 }))
+      write(bench.record('a', 100) as never)
+      const [longer, shorter] = [bench.restored(declare({ ttl: 20 })), bench.restored(declare({ ttl: 5 }))]
+      shorter.watermark(105)
+      const touched = shorter.restored()
+      expect(read(touched.record('a') as never)).not.toEqual(expected)
+      // No later than at its old time.
+      for (const each of [longer, shorter, touched]) each.watermark(110)
+      expect([longer.stored(), shorter.stored(), touched.stored()]).toEqual([2, 0, 0])
+      longer.watermark(119)
+      expect(read(longer.restored().record('a') as never)).toEqual(expected)
+      longer.watermark(120)
+      expect(longer.stored()).toBe(0)
+    },
+  )
+
+  test('a timer that a restore has moved and no snapshot knows of does no harm', () => {
+    const bench = new StateBench(listState<number>({ ttl: 10 }))
+    bench.record('a', 100).add(1)
+    const shorter = bench.restored(listState<number>({ ttl: 5 }))
+    // Read, which moves the timer from 110 to 105, and not written.
+    expect(shorter.record('a').get()).toEqual([1])
+    const longer = shorter.restored(listState<number>({ ttl: 20 }))
+    longer.record('a', 103).add(2)
+    longer.watermark(105)
+    expect(longer.record('a').get()).toEqual([1, 2])
+    longer.watermark(120)
+    expect(longer.record('a').get()).toEqual([2])
+    longer.watermark(123)
+    expect(longer.stored()).toBe(0)
+  })
+
+  test('before there was any time is removed after the first watermark, also when nobody touches it', () => {
+    const bench = new StateBench(valueState<string>({ ttl: 10 }))
+    bench.record('a').set('x')
+    const next = bench.restored()
+    next.watermark(50)
+    expect(next.stored()).toBe(2)
+    next.watermark(60)
+    expect(next.stored()).toBe(0)
+  })
+
   test.each(kinds)("%s: with another clock's stamp counts as written at the restore", (_, declare, write, read, expected) => {
     const bench = new StateBench(declare({ ttl: 10, ttlTime: 'event' }))
     write(bench.record('a', 100) as never)
@@ -336,6 +384,8 @@ describe('what was stored in another way', () => {
     next.watermark(END)
     next.clock(7009)
     expect(read(next.record('a') as never)).toEqual(expected)
+    // Its value and the timer of this clock; that of the other one is gone.
+    expect(next.stored()).toBe(2)
     next.clock(7010)
     expect(next.stored()).toBe(0)
   })

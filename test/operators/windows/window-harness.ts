@@ -4,7 +4,8 @@ import { groupsOfSubtask } from '../../../src/core/key-groups.ts'
 import type { Key } from '../../../src/core/keyed-state.ts'
 import type { Operator, OperatorContext, Receiver } from '../../../src/core/operator.ts'
 import { NO_TIMESTAMP, WATERMARK_END, WATERMARK_NONE } from '../../../src/core/time.ts'
-import { KeyedBackend } from '../../../src/state/keyed-backend.ts'
+import type { KeyedBackend } from '../../../src/state/keyed-backend.ts'
+import { StoredState } from '../../state/stored-state.ts'
 
 const MAX_PARALLELISM = 128
 
@@ -35,6 +36,7 @@ export class WindowHarness<R = unknown> {
   readonly #options: HarnessOptions
   readonly #cell = { timestamp: NO_TIMESTAMP, split: -1 }
   #keyed!: KeyedBackend
+  #stored!: StoredState
   #operator!: Operator
   #watermark = WATERMARK_NONE
   #hasRoom = true
@@ -70,13 +72,14 @@ export class WindowHarness<R = unknown> {
   }
 
   #chunks(): Uint8Array[] {
-    return this.#keyed.snapshot().map((chunk) => chunk.bytes)
+    return [...this.#stored.save()]
   }
 
   #start(chunks: readonly Uint8Array[], floors: readonly { first: number; last: number; watermark: number }[]): void {
-    this.#keyed = new KeyedBackend(this.#groups, MAX_PARALLELISM)
+    this.#stored = new StoredState(this.#groups, MAX_PARALLELISM, chunks)
+    this.#keyed = this.#stored.backend
     this.#operator = this.#create(this.#context(this.#keyed))
-    for (const chunk of chunks) this.#keyed.restore(chunk)
+    this.#keyed.settleForms()
     for (const { first, last, watermark } of floors) this.#keyed.setWatermarkFloor(first, last, watermark)
     this.#operator.open?.()
   }
@@ -179,7 +182,7 @@ export class WindowHarness<R = unknown> {
 
   /** Whether no state and no timer is left. */
   get isEmpty(): boolean {
-    return this.#keyed.snapshot().length === 0 && this.nextProcessingTime === Number.POSITIVE_INFINITY
+    return this.#stored.isEmpty && this.nextProcessingTime === Number.POSITIVE_INFINITY
   }
 
   /** The windows, or panes, of which anything is stored. */

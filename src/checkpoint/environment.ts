@@ -1,0 +1,85 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Database, RootDatabase } from 'lmdb'
+import { open } from 'lmdb'
+import { messageOf, SluiceError } from '../core/errors.ts'
+import { checkStoreFile } from './store-file.ts'
+
+/*
+ * The only file that opens LMDB. One environment for each job, five tables:
+ *
+ *   meta         'format', 'owner', 'run', 'attempt', 'latest', 'committed', 'reserved', 'finished', 'folded', 'states', 'purge'
+ *   checkpoints  id -> manifest
+ *   deltas       [checkpoint, sequence] -> chunk
+ *   state        row key -> value: the base
+ *   history      [time, id] -> how a checkpoint went
+ *
+ * What always holds:
+ * 1. One thread writes: the main thread of the job's process, which is never terminated. A thread that dies inside a write takes the environment
+ *    with it; one that dies while it reads does no harm.
+ * 2. Writes are synchronous transactions that have reached the disk when they return; the options that LMDB's speed is praised for and that make
+ *    less of a promise are not used.
+ */
+export interface Tables {
+  readonly path: string
+  readonly root: RootDatabase<Buffer, string>
+  readonly meta: Database<Buffer, string>
+  readonly checkpoints: Database<Buffer, number>
+  readonly deltas: Database<Buffer, [number, number]>
+  readonly state: Database<Buffer, Buffer>
+  readonly history: Database<Buffer, [number, number]>
+}
+
+const FILE = 'checkpoints.mdb'
+
+/** Where the environment of a job lies. */
+export function environmentPath(stateFolder: string): string {
+  return join(stateFolder, FILE)
+}
+
+/** Opens or creates the environment of a job, for writing. @throws SluiceError `STORE_FAILED`, `CHECKPOINT_UNREADABLE` */
+export function openForWriting(stateFolder: string): Tables {
+  return guarded(`cannot open the state in ${stateFolder}`, () => {
+    mkdirSync(stateFolder, { recursive: true, mode: 0o700 })
+    checkStoreFile(environmentPath(stateFolder))
+    return openTables(environmentPath(stateFolder), false)
+  })
+}
+
+/**
+ * Opens an environment for reading, in any thread and also in another process than the one that writes.
+ * @throws SluiceError `STORE_FAILED`, `CHECKPOINT_UNREADABLE`
+ */
+export function openForReading(path: string): Tables {
+  return guarded(`cannot open ${path}`, () => {
+    checkStoreFile(path)
+    return openTables(path, true)
+  })
+}
+
+function openTables(path: string, readOnly: boolean): Tables {
+  const options = { path, noSubdir: true, maxDbs: 8, overlappingSync: false, encoding: 'binary' as const, readOnly }
+  const root = open<Buffer, string>({ ...options, permissionsMode: 0o600 } as typeof options)
+  return {
+    path,
+    root,
+    meta: root.openDB<Buffer, string>({ name: 'meta', encoding: 'binary' }),
+    checkpoints: root.openDB<Buffer, number>({ name: 'checkpoints', encoding: 'binary' }),
+    deltas: root.openDB<Buffer, [number, number]>({ name: 'deltas', encoding: 'binary' }),
+    state: root.openDB<Buffer, Buffer>({ name: 'state', encoding: 'binary', keyEncoding: 'binary' }),
+    history: root.openDB<Buffer, [number, number]>({ name: 'history', encoding: 'binary' }),
+  }
+}
+
+/** Runs what touches LMDB, and gives its errors a code. */
+export function guarded<R>(what: string, action: () => R): R {
+  try {
+    return action()
+  } catch (error) {
+    if (error instanceof SluiceError) throw error
+    throw new SluiceError('STORE_FAILED', `${what}: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'look at free space and permissions of the state folder; nothing that was complete is lost, and the next start resumes from it',
+    })
+  }
+}

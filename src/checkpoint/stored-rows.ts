@@ -1,0 +1,117 @@
+import { existsSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { crc32 } from 'node:zlib'
+import { SluiceError } from '../core/errors.ts'
+import { decodeValue } from '../core/value-codec.ts'
+import { baseRow, groupOfRow } from '../state/base-rows.ts'
+import type { Tables } from './environment.ts'
+import { environmentPath, guarded, openForReading } from './environment.ts'
+import type { Manifest, StoredDelta } from './manifest.ts'
+import { decodeManifest, unreadable } from './manifest.ts'
+import { StateOverlay } from './state-overlay.ts'
+import type { RowLayer, RowRange, StateRow } from './state-rows.ts'
+import type { RegisteredState, StateRegistry } from './stored-base.ts'
+
+type Transaction = ReturnType<Tables['root']['useReadTransaction']>
+
+/**
+ * The store of a job at one instant. Manifest, base and unfolded changes are read in one transaction, so they belong together whatever the job writes
+ * meanwhile. The transaction lasts until `close`, and until then the file of the store keeps every page that it can see: a job that writes much grows
+ * its file by that much.
+ */
+export class StoredInstant implements RowLayer {
+  readonly #tables: Tables
+  readonly #transaction: Transaction
+  readonly #registry: StateRegistry
+  #closed = false
+
+  private constructor(tables: Tables) {
+    this.#tables = tables
+    this.#transaction = tables.root.useReadTransaction()
+    this.#registry = this.#get<StateRegistry>('states') ?? []
+  }
+
+  /** @throws SluiceError `JOB_UNKNOWN`, `STORE_FAILED`, `CHECKPOINT_UNREADABLE` */
+  static open(stateFolder: string): StoredInstant {
+    const path = environmentPath(stateFolder)
+    if (!existsSync(path)) throw noState(`there is no state of a job in ${stateFolder}`)
+    const tables = openForReading(path)
+    return guarded(`cannot read the state in ${stateFolder}`, () => new StoredInstant(tables))
+  }
+
+  /** A checkpoint that is kept, by default the newest. @throws SluiceError `JOB_UNKNOWN`, `INVALID_OPTION`, `CHECKPOINT_UNREADABLE`, `FORMAT_UNKNOWN` */
+  manifest(checkpoint = this.#get<number>('latest')): Manifest {
+    if (checkpoint === undefined) throw noState('the job has no complete checkpoint')
+    const bytes = this.#read(() => this.#tables.checkpoints.get(checkpoint, { transaction: this.#transaction }))
+    if (bytes !== undefined) return decodeManifest(bytes, checkpoint)
+    const kept = this.#read(() => [...this.#tables.checkpoints.getKeys({ transaction: this.#transaction })])
+    throw new SluiceError('INVALID_OPTION', `there is no checkpoint ${checkpoint}`, {
+      hint: kept.length === 0 ? 'none is kept' : `kept are: ${kept.join(', ')}`,
+    })
+  }
+
+  /** What a checkpoint says beside the base. @throws SluiceError `CHECKPOINT_UNREADABLE` */
+  async overlay({ deltas, dropped }: Manifest): Promise<StateOverlay> {
+    const overlay = new StateOverlay()
+    const folded = this.#get<number>('folded') ?? -1
+    for (const delta of deltas.filter(({ checkpoint }) => checkpoint > folded)) {
+      const gone = dropped.filter(({ operator, through }) => operator === delta.operator && delta.checkpoint <= through)
+      overlay.apply(delta.operator, this.#chunk(delta), ({ kind, name }) =>
+        gone.some((state) => state.kind === kind && state.name === name),
+      )
+      await nextTurn()
+    }
+    return overlay
+  }
+
+  #chunk({ checkpoint, sequence, length, crc32: checksum }: StoredDelta): Uint8Array {
+    const stored = this.#read(() => this.#tables.deltas.get([checkpoint, sequence], { transaction: this.#transaction }))
+    if (stored === undefined) throw unreadable(checkpoint, `its chunk ${sequence} is missing`)
+    if (stored.byteLength === length && crc32(stored) === checksum) return stored
+    throw unreadable(checkpoint, `its chunk ${sequence} is corrupt`)
+  }
+
+  states(): readonly RegisteredState[] {
+    return this.#registry.filter((state) => state !== undefined)
+  }
+
+  async page(state: RegisteredState, { start, end }: RowRange, limit: number): Promise<readonly StateRow[]> {
+    const number = this.#registry.findIndex(
+      (each) => each?.operator === state.operator && each.kind === state.kind && each.name === state.name,
+    )
+    if (number < 0) return []
+    const range = { start: numbered(start, number), end: numbered(end, number), limit, transaction: this.#transaction }
+    const rows = this.#read(() => [...this.#tables.state.getRange(range)])
+    return rows.map((row) => ({ position: numbered(row.key, 0), group: groupOfRow(row.key), ...baseRow(state, row) }))
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#transaction.done()
+    await this.#tables.root.close()
+  }
+
+  #get<V>(name: string): V | undefined {
+    const bytes = this.#read(() => this.#tables.meta.get(name, { transaction: this.#transaction }))
+    return bytes === undefined ? undefined : (decodeValue(bytes) as V)
+  }
+
+  #read<R>(action: () => R): R {
+    if (this.#closed) throw new SluiceError('STORE_FAILED', 'the reader is closed', { hint: 'read before close()' })
+    return guarded(`cannot read ${this.#tables.path}`, action)
+  }
+}
+
+/** The same position of another state. */
+function numbered(position: Buffer, number: number): Buffer {
+  const copy = Buffer.from(position)
+  copy.writeUInt16BE(number)
+  return copy
+}
+
+function noState(what: string): SluiceError {
+  return new SluiceError('JOB_UNKNOWN', what, {
+    hint: 'give the folder of a job with a complete checkpoint, that of a savepoint, or the name of a job and its stateDirectory',
+  })
+}

@@ -1,0 +1,430 @@
+import { CheckpointCoordinator, type CoordinatorCommand } from '../checkpoint/checkpoint-coordinator.ts'
+import type { CheckpointRecord } from '../checkpoint/checkpoint-history.ts'
+import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
+import { DeltaBook } from '../checkpoint/delta-book.ts'
+import type { DroppedState, Manifest, StoredSubtask } from '../checkpoint/manifest.ts'
+import { unreachable } from '../core/assert.ts'
+import { SluiceError } from '../core/errors.ts'
+import type { ExecutionPlan } from '../graph/execution-plan.ts'
+import { subtaskName, subtaskNames } from '../graph/execution-plan.ts'
+import type { NodeDescription } from '../graph/stream-graph.ts'
+import type { SubtaskSnapshot, SubtaskTiming, ToWorker } from '../protocol/messages.ts'
+import type { Signals } from '../protocol/signals.ts'
+import type { DeltaChunk } from '../state/delta-chunk.ts'
+import type { Committers } from './committers.ts'
+import { Folding } from './folding.ts'
+import type { JobSettings } from './settings.ts'
+
+/** What the checkpoints of an attempt work with. */
+export interface CheckpointingParts {
+  readonly plan: ExecutionPlan
+  readonly graph: readonly NodeDescription[]
+  readonly settings: JobSettings
+  readonly store: CheckpointStore
+  readonly committers: Committers
+  readonly attempt: number
+  /** The checkpoint that the attempt began with. */
+  readonly restored: Manifest
+  /** States of it that the job no longer has. */
+  readonly dropped: readonly DroppedState[]
+  readonly lastCheckpoint: number
+  readonly signals: Signals
+  /** Tells all workers. */
+  readonly broadcast: (message: ToWorker) => void
+  /** Wakes all workers that sleep. */
+  readonly wake: () => void
+  readonly observer: CheckpointObserver
+  /** The final checkpoint is complete and committed. */
+  readonly finished: () => void
+  readonly fail: (error: unknown) => void
+}
+
+/** What the person who watches the job wants to know. */
+export interface CheckpointObserver {
+  onCheckpoint(record: CheckpointRecord): void
+  onCheckpointAborted(record: CheckpointRecord): void
+}
+
+/** A checkpoint that is being taken. */
+interface Flight {
+  readonly triggeredAtMs: number
+  readonly triggeredMs: number
+  readonly purpose: CheckpointRecord['purpose']
+  /** Whether every subtask had come to its end when it was triggered: what ends behind its barrier is not in it. */
+  readonly wholeInput: boolean
+  readonly snapshots: Map<string, StoredSubtask>
+  readonly timings: Map<string, SubtaskTiming>
+}
+
+interface Request {
+  readonly resolve: (manifest: Manifest) => void
+  readonly reject: (error: SluiceError) => void
+}
+
+/** Asked for by the memory of the workers, not by a person. */
+const MEMORY = 'memory'
+const HEAP_SHARE_MAX = 0.8
+
+/**
+ * The hands of the checkpoint coordinator in one attempt: carries out its commands, keeps the books of what has been prepared and changed,
+ * and has the rest done that follows from a complete checkpoint: commits, folding, letting old ones go.
+ *
+ * The one rule that everything here follows: the return of `store.complete` is the completion. Before it nothing is told to anyone; after it
+ * every error leads forward.
+ */
+export class Checkpointing {
+  readonly #parts: CheckpointingParts
+  readonly #coordinator: CheckpointCoordinator
+  readonly #deltas: DeltaBook
+  readonly #folding: Folding
+  readonly #running: Set<string>
+  readonly #flights = new Map<number, Flight>()
+  readonly #requests = new Map<string, Request>()
+  readonly #heapWarnings = new Map<string, number>()
+  #requestNumber = 0
+  #timer: NodeJS.Timeout | undefined
+  #over = false
+  #committed: Promise<void> = Promise.resolve()
+  #wholeInput = false
+
+  constructor(parts: CheckpointingParts) {
+    this.#parts = parts
+    const { plan, settings, store, restored, lastCheckpoint } = parts
+    this.#running = new Set(subtaskNames(plan))
+    this.#deltas = new DeltaBook(store.unfolded(restored))
+    this.#coordinator = new CheckpointCoordinator(settings.checkpoint, subtaskNames(plan), lastCheckpoint, now())
+    this.#folding = new Folding(
+      store,
+      (checkpoint) => this.#onFolded(checkpoint),
+      (error) => parts.fail(error),
+    )
+    this.#schedule()
+    this.#folding.consider()
+  }
+
+  /** The oldest checkpoint that is not acknowledged by all. */
+  get pending(): CheckpointCoordinator['pending'] {
+    return this.#coordinator.pending
+  }
+
+  /** Whether the last complete checkpoint holds the whole input. */
+  get wholeInput(): boolean {
+    return this.#wholeInput
+  }
+
+  /** Takes a checkpoint as soon as may be. Settles when it is complete. @throws SluiceError `CHECKPOINT_FAILED` */
+  request(purpose: 'savepoint' | 'requested'): Promise<Manifest> {
+    const { promise, resolve, reject } = Promise.withResolvers<Manifest>()
+    const request = `${purpose}-${++this.#requestNumber}`
+    this.#requests.set(request, { resolve, reject })
+    if (this.#over) reject(over())
+    else this.#obey(this.#coordinator.onRequest(request, now()))
+    return promise
+  }
+
+  /** One more checkpoint, and the attempt is over. */
+  end(): void {
+    this.#obey(this.#coordinator.onEnding(now()))
+  }
+
+  /** The base stays as it is, so that somebody can read a checkpoint that older ones may soon make way for. */
+  async held<R>(action: () => Promise<R>): Promise<R> {
+    this.#folding.hold()
+    try {
+      return await action()
+    } finally {
+      this.#folding.letGo()
+    }
+  }
+
+  /** Settles when everything that is complete by now is committed. */
+  get committed(): Promise<void> {
+    return this.#committed
+  }
+
+  /** Brings the base up to date, so that the next start has nothing to do before its first record. */
+  async foldAll(): Promise<void> {
+    await this.#folding.drain()
+  }
+
+  // What the workers tell
+
+  onEnded(subtask: string): void {
+    this.#running.delete(subtask)
+    if (this.#running.size === 0) this.end()
+  }
+
+  onDeltas(checkpoint: number, operator: string, chunks: readonly DeltaChunk[]): void {
+    this.#deltas.onStored(this.#parts.store.addDeltas(checkpoint, operator, chunks))
+  }
+
+  onProgress(checkpoint: number, subtask: string, phase: 'alignment' | 'snapshot'): void {
+    this.#obey(this.#coordinator.onProgress(checkpoint, subtask, phase, now()))
+  }
+
+  onAcknowledge(checkpoint: number, snapshot: SubtaskSnapshot, timing: SubtaskTiming): void {
+    const name = subtaskName(snapshot.task, snapshot.subtask)
+    this.#watchHeap(name, snapshot, timing)
+    // Also of a checkpoint that was aborted meanwhile: what its sinks staged goes with the next one.
+    for (const { operator, committables } of snapshot.operators) {
+      if (committables !== undefined) {
+        this.#parts.committers.ledger.onPrepared(operator, snapshot.subtask, checkpoint, committables)
+      }
+    }
+    const flight = this.#flights.get(checkpoint)
+    if (flight === undefined) return
+    const operators = snapshot.operators.map(({ committables: _, ...operator }) => operator)
+    flight.snapshots.set(name, { ...snapshot, operators })
+    flight.timings.set(name, timing)
+    this.#obey(this.#coordinator.onAcknowledge(checkpoint, name, now()))
+  }
+
+  /** Twice in a row, because what is used may be garbage once. */
+  #watchHeap(name: string, snapshot: SubtaskSnapshot, { heapBytes, heapLimitBytes }: SubtaskTiming): void {
+    const isHigh = heapBytes > HEAP_SHARE_MAX * heapLimitBytes
+    const times = isHigh ? (this.#heapWarnings.get(name) ?? 0) + 1 : 0
+    this.#heapWarnings.set(name, times)
+    if (times < 2) return
+    const megabytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MB`
+    throw new SluiceError(
+      'OUT_OF_MEMORY',
+      `the thread of '${name}' uses ${megabytes(heapBytes)} of the ${megabytes(heapLimitBytes)} of its heap`,
+      {
+        operator: snapshot.task,
+        subtask: snapshot.subtask,
+        hint: 'keep less in variables of the job, set stateMemory lower, or give Node a larger heap: --max-old-space-size',
+      },
+    )
+  }
+
+  /** State that is in memory alone cannot be evicted: a checkpoint brings it to where it can be. */
+  onMemoryPressure(severe: boolean): void {
+    if (severe) this.#parts.signals.throttled = true
+    if (this.#flights.size === 0 && !this.#coordinator.waitingRequests.includes(MEMORY)) {
+      this.#obey(this.#coordinator.onRequest(MEMORY, now()))
+    }
+    this.#folding.consider(true)
+  }
+
+  // What the coordinator wants
+
+  #obey(commands: readonly CoordinatorCommand[]): void {
+    if (this.#over) return
+    for (const command of commands) this.#carryOut(command)
+    this.#schedule()
+  }
+
+  #carryOut(command: CoordinatorCommand): void {
+    switch (command.type) {
+      case 'trigger':
+        return this.#trigger(command.checkpoint, purposeOf(command))
+      case 'unalign':
+        return this.#makeUrgent(command.checkpoint)
+      case 'store':
+        return this.#complete(command.checkpoint, command.requests)
+      case 'abort':
+        return this.#abort(command)
+      case 'fail':
+        return this.#parts.fail(
+          new SluiceError('CHECKPOINT_FAILED', command.reason, {
+            hint: 'see checkpoint.timeout and checkpoint.tolerableFailures',
+          }),
+        )
+      case 'finished':
+        this.#serve(command.requests, this.#parts.store.manifest(command.checkpoint))
+        return this.#finish()
+      default:
+        unreachable(command)
+    }
+  }
+
+  #trigger(checkpoint: number, purpose: CheckpointRecord['purpose']): void {
+    const { store, attempt, broadcast, settings } = this.#parts
+    store.begin(checkpoint)
+    this.#flights.set(checkpoint, {
+      triggeredAtMs: Date.now(),
+      triggeredMs: now(),
+      purpose,
+      wholeInput: this.#running.size === 0,
+      snapshots: new Map(),
+      timings: new Map(),
+    })
+    broadcast({ type: 'trigger-checkpoint', attempt, checkpoint })
+    if (settings.checkpoint.mode === 'unaligned') this.#makeUrgent(checkpoint)
+  }
+
+  /** Every task takes its snapshot at its next record, and stores what is on its way to it. */
+  #makeUrgent(checkpoint: number): void {
+    this.#parts.signals.urgent = checkpoint
+    this.#parts.wake()
+  }
+
+  #abort(command: Extract<CoordinatorCommand, { type: 'abort' }>): void {
+    const { checkpoint, reason, failure, requests } = command
+    const { attempt, broadcast, signals, observer, store } = this.#parts
+    const flight = this.#flights.get(checkpoint)
+    this.#flights.delete(checkpoint)
+    if (signals.urgent === checkpoint) signals.urgent = 0
+    broadcast({ type: 'abort-checkpoint', attempt, checkpoint })
+    if (flight !== undefined && failure !== undefined) {
+      const record: CheckpointRecord = { ...this.#record(checkpoint, flight), status: 'failed', failure }
+      observer.onCheckpointAborted(record)
+      this.#note(() => store.failed(record))
+    }
+    for (const request of requests) {
+      this.#take(request)?.reject(new SluiceError('CHECKPOINT_FAILED', `checkpoint ${checkpoint}: ${reason}`))
+    }
+  }
+
+  /** The history is worth nothing beside the job: where there is no room for it, it has a gap. */
+  #note(action: () => void): void {
+    try {
+      action()
+    } catch (error) {
+      if (!(error instanceof SluiceError && error.code === 'DISK_FULL')) throw error
+    }
+  }
+
+  #record(checkpoint: number, flight: Flight): Omit<CheckpointRecord, 'status'> {
+    return {
+      checkpoint,
+      triggeredAtMs: flight.triggeredAtMs,
+      durationMs: now() - flight.triggeredMs,
+      bytes: this.#deltas.bytesOf(checkpoint),
+      attempt: this.#parts.attempt,
+      ...(flight.purpose === undefined ? {} : { purpose: flight.purpose }),
+      subtasks: Object.fromEntries(flight.timings),
+    }
+  }
+
+  #complete(checkpoint: number, requests: readonly string[]): void {
+    const { plan, graph, store, committers, attempt, observer, dropped, broadcast } = this.#parts
+    const flight = this.#flights.get(checkpoint)!
+    const manifest: Manifest = {
+      checkpoint,
+      initial: false,
+      attempt,
+      completedAtMs: Date.now(),
+      fingerprint: plan.fingerprint,
+      graph,
+      maxParallelism: plan.maxParallelism,
+      subtasks: [...flight.snapshots.values()],
+      committables: committers.ledger.listedBy(checkpoint),
+      deltas: this.#deltas.listedBy(checkpoint, store.foldedThrough),
+      dropped,
+    }
+    const record: CheckpointRecord = { ...this.#record(checkpoint, flight), status: 'completed' }
+    if (!this.#store(manifest, record)) return
+    // From here on the checkpoint exists, and every error leads forward.
+    for (const id of this.#flights.keys()) if (id <= checkpoint) this.#flights.delete(id)
+    this.#wholeInput = flight.wholeInput
+    committers.ledger.onCompleted(checkpoint)
+    observer.onCheckpoint(record)
+    broadcast({ type: 'go-on', attempt, checkpoint })
+    this.#commit()
+    // Before anything else happens, so that whoever waits for it can hold the base as it is.
+    this.#serve(requests, manifest)
+    this.#obey(this.#coordinator.onStored(checkpoint, now()))
+  }
+
+  /** False: the disk is full, and nothing of the checkpoint is there. */
+  #store(manifest: Manifest, record: CheckpointRecord): boolean {
+    const { store } = this.#parts
+    try {
+      store.complete(manifest, record)
+      return true
+    } catch (error) {
+      // Whether it is there is seen by looking, and not by what the call said.
+      if (store.latestCheckpoint === manifest.checkpoint) return true
+      if (!(error instanceof SluiceError && error.code === 'DISK_FULL')) throw error
+      this.#obey(this.#coordinator.onStoreFailed(manifest.checkpoint, error.message, now()))
+      return false
+    }
+  }
+
+  #serve(requests: readonly string[], manifest: Manifest): void {
+    for (const request of requests) this.#take(request)?.resolve(manifest)
+  }
+
+  #take(request: string): Request | undefined {
+    const taken = this.#requests.get(request)
+    this.#requests.delete(request)
+    return taken
+  }
+
+  #commit(): void {
+    const { committers, fail } = this.#parts
+    const committed = committers.commitDue().then(() => this.#noteCommits())
+    this.#committed = Promise.all([this.#committed, committed]).then(() => undefined)
+    this.#committed.catch(fail)
+    // A sink that is behind does not keep the others' progress from being noted.
+    this.#noteCommits()
+  }
+
+  #noteCommits(): void {
+    const { committers, store, settings } = this.#parts
+    const { committedThrough } = committers
+    if (this.#over || committedThrough <= store.committedThrough) return
+    this.#note(() => store.committed(committedThrough, settings.checkpoint.retain))
+    this.#folding.consider()
+  }
+
+  #onFolded(checkpoint: number): void {
+    const { store, attempt, broadcast, signals, wake } = this.#parts
+    this.#deltas.onFolded(checkpoint)
+    if (this.#over) return
+    broadcast({ type: 'folded', attempt, checkpoint, registry: store.registry() })
+    if (!signals.throttled) return
+    signals.throttled = false
+    wake()
+  }
+
+  #finish(): void {
+    clearTimeout(this.#timer)
+    this.#committed.then(() => this.#parts.finished(), this.#parts.fail)
+  }
+
+  /** The attempt is over: nothing is begun any more. */
+  stop(): void {
+    this.#over = true
+    clearTimeout(this.#timer)
+    for (const request of [...this.#requests.keys()]) this.#take(request)?.reject(over())
+  }
+
+  /** Settles when nothing of this attempt touches the store or the outputs any more. */
+  async settled(): Promise<void> {
+    await Promise.allSettled([this.#folding.stop(), this.#parts.committers.abandon(), this.#committed])
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer)
+    if (this.#over) return
+    const waitMs = this.#coordinator.deadlineMs - now()
+    // A timer of Node that is longer than 2^31 ms fires at once.
+    if (waitMs !== Number.POSITIVE_INFINITY)
+      this.#timer = setTimeout(() => this.#tick(), Math.min(Math.max(0, waitMs), 2 ** 31 - 1))
+  }
+
+  #tick(): void {
+    try {
+      this.#obey(this.#coordinator.onTick(now()))
+    } catch (error) {
+      this.#parts.fail(error)
+    }
+  }
+}
+
+function purposeOf({ requests, final }: Extract<CoordinatorCommand, { type: 'trigger' }>): CheckpointRecord['purpose'] {
+  if (final) return 'final'
+  if (requests.some((request) => request.startsWith('savepoint'))) return 'savepoint'
+  return requests.length > 0 ? 'requested' : undefined
+}
+
+function over(): SluiceError {
+  return new SluiceError('CHECKPOINT_FAILED', 'the attempt is over', { hint: 'the job was restarted or has ended; ask again' })
+}
+
+/** A clock that never goes back: intervals between checkpoints must not depend on somebody setting the time. */
+function now(): number {
+  return performance.now()
+}

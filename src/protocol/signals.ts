@@ -1,0 +1,65 @@
+/*
+ * Cells that the main thread writes and all workers read, without a message: a worker in the middle of a batch sees them at its next record. One
+ * 32-bit cell each, and one for each worker.
+ *
+ *   URGENT      the newest checkpoint whose snapshot every task should take now, whatever it has before it; 0 for none
+ *   THROTTLE    1: sources read no more until it is 0 again; barriers pass
+ *   STEPS + w   rises with each round of worker w's tasks: one that stands still while the worker does not sleep is stuck
+ *   TASK + w    one more than the place of the subtask whose step worker w is in, 0 between steps
+ */
+const URGENT = 0
+const THROTTLE = 1
+const WORKERS = 2
+
+export class Signals {
+  readonly shared: SharedArrayBuffer
+  readonly #cells: Int32Array
+  readonly #workers: number
+
+  /** Cells for `workers` workers, or the view of cells that another thread made. */
+  constructor(workersOrShared: number | SharedArrayBuffer) {
+    this.shared =
+      typeof workersOrShared === 'number'
+        ? new SharedArrayBuffer(4 * (WORKERS + 2 * Math.max(1, workersOrShared)))
+        : workersOrShared
+    this.#cells = new Int32Array(this.shared)
+    this.#workers = (this.#cells.length - WORKERS) / 2
+  }
+
+  /** Read at every record, so it is a plain load: a value that is seen one record later does no harm. */
+  get urgent(): number {
+    return this.#cells[URGENT]!
+  }
+
+  set urgent(checkpoint: number) {
+    Atomics.store(this.#cells, URGENT, checkpoint)
+  }
+
+  get throttled(): boolean {
+    return this.#cells[THROTTLE] !== 0
+  }
+
+  set throttled(throttled: boolean) {
+    Atomics.store(this.#cells, THROTTLE, throttled ? 1 : 0)
+  }
+
+  /** @param subtask its place among all subtasks of the plan */
+  beginStep(worker: number, subtask: number): void {
+    this.#cells[WORKERS + this.#workers + worker] = subtask + 1
+  }
+
+  /** A round of steps is over. */
+  endRound(worker: number): void {
+    this.#cells[WORKERS + this.#workers + worker] = 0
+    this.#cells[WORKERS + worker] = (this.#cells[WORKERS + worker]! + 1) | 0
+  }
+
+  stepsOf(worker: number): number {
+    return Atomics.load(this.#cells, WORKERS + worker)
+  }
+
+  /** The place of the subtask that a worker is busy with; -1 for none. */
+  busyWith(worker: number): number {
+    return Atomics.load(this.#cells, WORKERS + this.#workers + worker) - 1
+  }
+}

@@ -1,0 +1,61 @@
+import type { KeyedBackend } from '../state/keyed-backend.ts'
+
+/** An entry without its value: the object, its place in the map, its key. */
+const ENTRY_BYTES = 200
+/** A value in memory takes so many times the bytes that it is written in. */
+const VALUE_FACTOR = 3
+/** At the limit so much is evicted that it does not come back at once. */
+const EVICT_TO = 0.85
+/** Above this share of the limit the input has to wait. */
+const SEVERE = 1.25
+const LOOK_MS = 50
+const COMPLAIN_MS = 100
+
+/**
+ * Keeps the keyed state of a worker within its limit, by about: what the base holds is evicted and read again when it is needed. What the base
+ * does not hold yet cannot be evicted; then the main thread is asked for a checkpoint, which brings it there.
+ */
+export class StateMemory {
+  readonly #backends: readonly KeyedBackend[]
+  readonly #limitBytes: number
+  readonly #complain: (severe: boolean) => void
+  readonly #now: () => number
+  #lookedAtMs = 0
+  #complainedAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(
+    backends: readonly KeyedBackend[],
+    limitBytes: number,
+    complain: (severe: boolean) => void,
+    now: () => number = () => performance.now(),
+  ) {
+    this.#backends = backends
+    this.#limitBytes = limitBytes
+    this.#complain = complain
+    this.#now = now
+  }
+
+  /** To be called often, between steps. */
+  keep(): void {
+    if (this.#limitBytes === Number.POSITIVE_INFINITY) return
+    const nowMs = this.#now()
+    if (nowMs - this.#lookedAtMs < LOOK_MS) return
+    this.#lookedAtMs = nowMs
+    const bytes = this.bytes
+    if (bytes <= this.#limitBytes) return
+    this.#evict(1 - (EVICT_TO * this.#limitBytes) / bytes)
+    const left = this.bytes
+    if (left <= this.#limitBytes || nowMs - this.#complainedAtMs < COMPLAIN_MS) return
+    this.#complainedAtMs = nowMs
+    this.#complain(left > SEVERE * this.#limitBytes)
+  }
+
+  /** Of keyed state in memory, by estimate. */
+  get bytes(): number {
+    return this.#backends.reduce((sum, backend) => sum + backend.size * (ENTRY_BYTES + VALUE_FACTOR * backend.rowBytes), 0)
+  }
+
+  #evict(share: number): void {
+    for (const backend of this.#backends) backend.evict(Math.ceil(backend.size * share))
+  }
+}

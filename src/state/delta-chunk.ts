@@ -1,0 +1,238 @@
+import type { StoredForm } from '../core/keyed-state.ts'
+import { keyBytesInPlace } from './key-bytes.ts'
+import { emptyValueBytes, valueBytesInPlace } from './row-value.ts'
+
+/**
+ * A piece of what changed in the keyed state of one operator since the checkpoint before: about 64 KiB, self-contained. Tasks hand chunks
+ * to the main thread. Those of one operator and subtask apply in the order in which they were cut: later ones win.
+ */
+export interface DeltaChunk {
+  readonly firstGroup: number
+  readonly lastGroup: number
+  readonly rows: number
+  readonly bytes: Uint8Array<ArrayBuffer>
+}
+
+export const STATE_KINDS = ['table', 'pane', 'event-timer', 'processing-timer'] as const
+export type StateKind = (typeof STATE_KINDS)[number]
+
+/** One state of an operator. */
+export interface StateIdentity {
+  readonly kind: StateKind
+  /** Name of the state, or of a row of timers. */
+  readonly name: string
+}
+
+/** Whether rows of a state have a number beside their key: the window of a pane, the time of a timer. */
+export function hasNamespace(kind: StateKind): boolean {
+  return kind !== 'table'
+}
+
+/*
+ * Part of the on-disk format (docs/format.md): frozen. A chunk is a row of sections, each
+ *
+ *   type (1 byte), kind of state (1), length of its name (2), name, first group (2), last group (2), namespace (8), rows (4), rows ...
+ *
+ * of type 1, rows of one state and group, in the order in which they were written:
+ *   [namespace (8) where the kind has one], length of the key, key, length of the value plus one (0: the row is removed), value
+ * or of type 2, without rows: everything of that state and namespace in these groups is removed; applies to rows of earlier sections and chunks.
+ *
+ * Lengths are one byte, or 255 and four bytes. Numbers are little endian.
+ */
+const ROWS = 1
+const DROP = 2
+const HEADER_BYTES = 20
+const CHUNK_BYTES = 1 << 16
+const LONG = 255
+const LENGTH_BYTES_MAX = 5
+
+/** Packs rows into chunks. */
+export class DeltaWriter {
+  #chunks: DeltaChunk[] = []
+  #bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES * 2)
+  #at = 0
+  #sectionAt = -1
+  #sectionRows = 0
+  #state: StateIdentity | undefined
+  #group = -1
+  #rows = 0
+  #firstGroup = Number.POSITIVE_INFINITY
+  #lastGroup = -1
+  /** Since ever, in chunks that were cut. */
+  rowsWritten = 0
+  bytesWritten = 0
+
+  put(state: StateIdentity, group: number, namespace: number, key: unknown, value: unknown, form: StoredForm): void {
+    this.putBytes(state, group, namespace, keyBytesInPlace(key), valueBytesInPlace(value, form))
+  }
+
+  /** A row without a value: a timer. */
+  putKey(state: StateIdentity, group: number, namespace: number, key: unknown): void {
+    this.putBytes(state, group, namespace, keyBytesInPlace(key), emptyValueBytes())
+  }
+
+  remove(state: StateIdentity, group: number, namespace: number, key: unknown): void {
+    this.putBytes(state, group, namespace, keyBytesInPlace(key), undefined)
+  }
+
+  putBytes(state: StateIdentity, group: number, namespace: number, key: Uint8Array, value: Uint8Array | undefined): void {
+    if (this.#state !== state || this.#group !== group || this.#sectionAt < 0) this.#begin(state, group)
+    this.#reserve(8 + 2 * LENGTH_BYTES_MAX + key.byteLength + (value?.byteLength ?? 0))
+    if (hasNamespace(state.kind)) this.#at = this.#bytes.writeDoubleLE(namespace, this.#at)
+    this.#writeBytes(key, 0)
+    if (value === undefined) this.#bytes[this.#at++] = 0
+    else this.#writeBytes(value, 1)
+    this.#sectionRows++
+    this.#rows++
+    if (this.#at >= CHUNK_BYTES) this.cut()
+  }
+
+  /** Everything of a namespace in these groups is gone. */
+  drop(state: StateIdentity, firstGroup: number, lastGroup: number, namespace: number): void {
+    this.#endSection()
+    this.#writeHeader(DROP, state, firstGroup, lastGroup, namespace)
+    this.#rows++
+  }
+
+  /** Ends the current chunk. */
+  cut(): void {
+    this.#endSection()
+    if (this.#at === 0) return
+    const bytes = new Uint8Array(this.#at)
+    bytes.set(this.#bytes.subarray(0, this.#at))
+    this.rowsWritten += this.#rows
+    this.bytesWritten += this.#at
+    this.#chunks.push({ firstGroup: this.#firstGroup, lastGroup: this.#lastGroup, rows: this.#rows, bytes })
+    this.#at = 0
+    this.#rows = 0
+    this.#firstGroup = Number.POSITIVE_INFINITY
+    this.#lastGroup = -1
+  }
+
+  /** The chunks that are ready, each given once. */
+  take(): readonly DeltaChunk[] {
+    const chunks = this.#chunks
+    if (chunks.length > 0) this.#chunks = []
+    return chunks
+  }
+
+  #begin(state: StateIdentity, group: number): void {
+    this.#endSection()
+    this.#state = state
+    this.#group = group
+    this.#sectionAt = this.#at
+    this.#sectionRows = 0
+    this.#writeHeader(ROWS, state, group, group, 0)
+  }
+
+  #writeHeader(type: number, { kind, name }: StateIdentity, firstGroup: number, lastGroup: number, namespace: number): void {
+    this.#reserve(HEADER_BYTES + 3 * name.length)
+    const at = this.#at
+    const nameLength = this.#bytes.write(name, at + 4, 'utf8')
+    this.#bytes[at] = type
+    this.#bytes[at + 1] = STATE_KINDS.indexOf(kind)
+    this.#bytes.writeUInt16LE(nameLength, at + 2)
+    let end = this.#bytes.writeUInt16LE(firstGroup, at + 4 + nameLength)
+    end = this.#bytes.writeUInt16LE(lastGroup, end)
+    end = this.#bytes.writeDoubleLE(namespace, end)
+    this.#at = this.#bytes.writeUInt32LE(0, end)
+    if (firstGroup < this.#firstGroup) this.#firstGroup = firstGroup
+    if (lastGroup > this.#lastGroup) this.#lastGroup = lastGroup
+  }
+
+  #endSection(): void {
+    if (this.#sectionAt < 0) return
+    const countAt = this.#sectionAt + 16 + this.#bytes.readUInt16LE(this.#sectionAt + 2)
+    this.#bytes.writeUInt32LE(this.#sectionRows, countAt)
+    this.#sectionAt = -1
+  }
+
+  /** @param added to the length, where 0 means something else */
+  #writeBytes(source: Uint8Array, added: number): void {
+    const length = source.byteLength + added
+    if (length < LONG) this.#bytes[this.#at++] = length
+    else {
+      this.#bytes[this.#at] = LONG
+      this.#at = this.#bytes.writeUInt32LE(length, this.#at + 1)
+    }
+    this.#bytes.set(source, this.#at)
+    this.#at += source.byteLength
+  }
+
+  #reserve(length: number): void {
+    const needed = this.#at + length
+    if (needed <= this.#bytes.byteLength) return
+    const larger = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(needed)))
+    larger.set(this.#bytes.subarray(0, this.#at))
+    this.#bytes = larger
+  }
+}
+
+/** What a chunk says, in order. The bytes given are views of the chunk. */
+export interface DeltaVisitor {
+  /** @param value `undefined`: the row is removed */
+  row(state: StateIdentity, group: number, namespace: number, key: Uint8Array, value: Uint8Array | undefined): void
+  drop(state: StateIdentity, firstGroup: number, lastGroup: number, namespace: number): void
+}
+
+/** Reads a chunk. @throws Error when it is none */
+export function readDelta(bytes: Uint8Array, visitor: DeltaVisitor): void {
+  const reader = new DeltaReader(bytes, visitor)
+  while (reader.section()) {}
+}
+
+class DeltaReader {
+  readonly #bytes: Buffer
+  readonly #visitor: DeltaVisitor
+  #at = 0
+
+  constructor(bytes: Uint8Array, visitor: DeltaVisitor) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#visitor = visitor
+  }
+
+  section(): boolean {
+    const bytes = this.#bytes
+    const at = this.#at
+    if (at === bytes.length) return false
+    const type = bytes[at]!
+    const kind = STATE_KINDS[bytes[at + 1]!]
+    if ((type !== ROWS && type !== DROP) || kind === undefined) throw new Error('a section of a chunk has an unknown type')
+    const nameLength = bytes.readUInt16LE(at + 2)
+    const state = { kind, name: bytes.toString('utf8', at + 4, at + 4 + nameLength) }
+    const groupsAt = at + 4 + nameLength
+    const firstGroup = bytes.readUInt16LE(groupsAt)
+    const namespace = bytes.readDoubleLE(groupsAt + 4)
+    const rows = bytes.readUInt32LE(groupsAt + 12)
+    this.#at = groupsAt + 16
+    if (type === DROP) this.#visitor.drop(state, firstGroup, bytes.readUInt16LE(groupsAt + 2), namespace)
+    else for (let row = 0; row < rows; row++) this.#row(state, firstGroup)
+    return true
+  }
+
+  #row(state: StateIdentity, group: number): void {
+    let namespace = 0
+    if (hasNamespace(state.kind)) {
+      namespace = this.#bytes.readDoubleLE(this.#at)
+      this.#at += 8
+    }
+    const key = this.#read(this.#length())
+    const length = this.#length()
+    this.#visitor.row(state, group, namespace, key, length === 0 ? undefined : this.#read(length - 1))
+  }
+
+  #length(): number {
+    const short = this.#bytes.readUInt8(this.#at++)
+    if (short < LONG) return short
+    this.#at += 4
+    return this.#bytes.readUInt32LE(this.#at - 4)
+  }
+
+  #read(length: number): Uint8Array {
+    const end = this.#at + length
+    if (end > this.#bytes.length) throw new Error('a row of a chunk is longer than the chunk')
+    const view = this.#bytes.subarray(this.#at, end)
+    this.#at = end
+    return view
+  }
+}

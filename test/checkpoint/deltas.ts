@@ -1,0 +1,70 @@
+import { keyGroupOf } from '../../src/core/key-groups.ts'
+import type { DeltaChunk, StateIdentity } from '../../src/state/delta-chunk.ts'
+import { DeltaWriter } from '../../src/state/delta-chunk.ts'
+import { keyFromBytes } from '../../src/state/key-bytes.ts'
+import { DEFAULT_FORM, valueFromBytes } from '../../src/state/row-value.ts'
+import type { OperatorBase } from '../../src/state/state-base.ts'
+import { baseRows } from '../../src/state/state-base.ts'
+
+const MAX_PARALLELISM = 4
+const PANES: StateIdentity = { kind: 'pane', name: 'w' }
+const TIMERS: StateIdentity = { kind: 'event-timer', name: '' }
+
+/** A change of the state of an operator: of a table, a window or a timer. Without a value the row is removed. */
+export interface Change {
+  readonly key?: string | number
+  readonly value?: unknown
+  readonly table?: string
+  readonly window?: number
+  readonly timer?: number
+  /** A window that is forgotten. */
+  readonly drop?: number
+}
+
+/** A chunk that says these changes. */
+export function deltaOf(changes: readonly Change[]): DeltaChunk {
+  const writer = new DeltaWriter()
+  for (const change of changes) {
+    const { key, value, drop } = change
+    if (drop !== undefined) {
+      writer.drop(PANES, 0, MAX_PARALLELISM - 1, drop)
+      continue
+    }
+    const group = keyGroupOf(key, MAX_PARALLELISM)
+    const { state, namespace } = placeOf(change)
+    if (state === TIMERS && value === true) writer.putKey(state, group, namespace, key)
+    else if (value === undefined || value === false) writer.remove(state, group, namespace, key)
+    else writer.put(state, group, namespace, key, value, DEFAULT_FORM)
+  }
+  writer.cut()
+  const [chunk, more] = writer.take()
+  if (more !== undefined) throw new Error('these changes need more than one chunk')
+  return chunk ?? { firstGroup: 0, lastGroup: 0, rows: 0, bytes: new Uint8Array() }
+}
+
+function placeOf({ table = 't', window, timer }: Change): { readonly state: StateIdentity; readonly namespace: number } {
+  if (window !== undefined) return { state: PANES, namespace: window }
+  if (timer !== undefined) return { state: TIMERS, namespace: timer }
+  return { state: { kind: 'table', name: table }, namespace: 0 }
+}
+
+/** All rows of a base, each as the change that made it, in text. */
+export function rowsOf(base: OperatorBase): readonly string[] {
+  const rows: string[] = []
+  for (const state of base.states()) {
+    for (let group = 0; group < MAX_PARALLELISM; group++) {
+      for (const row of baseRows(base, state, group)) {
+        const key = keyFromBytes(row.key)
+        const value = state.kind === 'event-timer' ? true : valueFromBytes(row.value).value
+        const place =
+          state.kind === 'table'
+            ? state.name === 't'
+              ? {}
+              : { table: state.name }
+            : { [state.kind === 'pane' ? 'window' : 'timer']: row.namespace }
+        rows.push(JSON.stringify({ key, value, ...place }))
+      }
+    }
+  }
+  return rows.sort()
+}
