@@ -78,6 +78,8 @@ function holdsWhatItShould(files) {
     'dist/src/index.d.ts',
     'dist/src/testing/index.js',
     'dist/src/testing/index.d.ts',
+    'dist/src/reading/index.js',
+    'dist/src/reading/index.d.ts',
     'dist/src/runtime/worker.js',
   ]) {
     expect(names.includes(name), `${name} is missing`)

@@ -61,6 +61,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   testing: ['core', 'graph', 'state', 'protocol', 'checkpoint', 'runtime', 'control', 'dsl', 'operators'],
   cli: ['core', 'graph', 'control', 'checkpoint'],
   dsl: ['core', 'graph', 'control', 'operators'],
+  reading: ['checkpoint'],
   index: ['core', 'control', 'dsl', 'operators'],
 }
 

@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib'
 import { assert } from '../core/assert.ts'
 import { SluiceError } from '../core/errors.ts'
 import { encodeValue } from '../core/value-codec.ts'
+import type { SplitState } from '../protocol/messages.ts'
 import { rowKeyInPlace, rowValue } from '../state/base-rows.ts'
 import type { DeltaChunk, StateIdentity } from '../state/delta-chunk.ts'
 import { readDelta } from '../state/delta-chunk.ts'
@@ -25,8 +26,8 @@ import { StoredCheckpoints } from './stored-checkpoints.ts'
  *    other sign. Chunks come before, in transactions of their own, and mean nothing until a manifest names them.
  * 3. A manifest is written only while `attempt` and `run` are the writer's own: a newer start fences off an older one.
  * 4. Nothing removes what a retained manifest names, unless the base holds it.
- * 5. The base holds everything up to `folded`, and nothing that the oldest retained checkpoint does not hold; between two steps of a fold it may
- *    hold some of what lies between the two. Folding is redo: doing it again from its beginning comes to the same.
+ * 5. The base holds everything up to `folded` and the chunks up to `folding`, and nothing that the oldest retained checkpoint does not hold. A chunk
+ *    goes in the transaction with its last rows. Folding is redo: doing a chunk again comes to the same.
  */
 
 /** Ids that are reserved ahead, so that an id is never used twice and yet not every checkpoint needs a transaction for it. */
@@ -215,6 +216,32 @@ export class CheckpointStore extends StoredCheckpoints {
     return this.retained().slice(0, -retain)
   }
 
+  /** How far the splits of a source were read, by their index, when nothing may be read twice. */
+  reads(source: string): ReadonlyMap<number, SplitState> {
+    return this.get<Map<number, SplitState>>(`read ${source}`) ?? new Map()
+  }
+
+  /** Notes how far sources have read; when this returns, it is on the disk. @throws SluiceError `FENCED`, `DISK_FULL`, `STORE_FAILED` */
+  noteReads(reads: ReadonlyMap<string, readonly SplitState[]>): void {
+    this.#write('cannot note what was read', () => {
+      this.#checkFence()
+      for (const [source, splits] of reads) {
+        const known = new Map(this.reads(source))
+        for (const split of splits) known.set(split.index, split)
+        this.#put(`read ${source}`, known)
+      }
+    })
+  }
+
+  /** Who may read again needs no notes, and those of an earlier start would only grow old. */
+  forgetReads(): void {
+    const names = this.read(() => [...this.tables.meta.getKeys()]).filter((name) => name.startsWith('read '))
+    if (names.length === 0) return
+    this.#write('cannot forget what was read', () => {
+      for (const name of names) this.tables.meta.removeSync(name)
+    })
+  }
+
   /** Goes back to an older checkpoint that is retained: the newer ones are gone. @throws SluiceError `CHECKPOINT_UNREADABLE` */
   goBackTo(checkpoint: number): void {
     this.manifest(checkpoint)
@@ -225,6 +252,7 @@ export class CheckpointStore extends StoredCheckpoints {
       this.#put('committed', Math.min(checkpoint, this.committedThrough))
       this.tables.meta.removeSync('finished')
     })
+    this.forgetReads()
   }
 
   /** Forgets all checkpoints and takes a new run; numbers of attempts and checkpoints go on, so that none is ever used twice. */
@@ -232,7 +260,7 @@ export class CheckpointStore extends StoredCheckpoints {
     this.#write('cannot forget the state', () => {
       this.#checkFence()
       for (const id of this.retained()) this.tables.checkpoints.removeSync(id)
-      for (const name of ['latest', 'committed', 'finished', 'folded', 'importing']) this.tables.meta.removeSync(name)
+      for (const name of ['latest', 'committed', 'finished', 'folded', 'folding', 'importing']) this.tables.meta.removeSync(name)
       for (const key of [...this.tables.history.getKeys()]) this.tables.history.removeSync(key)
       this.#put(
         'purge',
@@ -247,6 +275,7 @@ export class CheckpointStore extends StoredCheckpoints {
       this.#claim = { ...this.#claim!, run }
     })
     this.#registry = undefined
+    this.forgetReads()
     this.sweep()
     while (this.purgeStep()) {}
     this.#write('cannot forget the state', () => this.#put('states', []))
@@ -305,7 +334,6 @@ export class CheckpointStore extends StoredCheckpoints {
       this.#put('folded', fold.through)
     })
     this.#fold = undefined
-    this.#removeChunks(this.read(() => [...this.tables.deltas.getKeys({ end: [fold.through + 1, 0] })]))
     return true
   }
 
@@ -320,19 +348,28 @@ export class CheckpointStore extends StoredCheckpoints {
     const { checkpoint } = delta
     const isDropped = (operator: string, { kind, name }: StateIdentity): boolean =>
       dropped.some((each) => each.operator === operator && each.kind === kind && each.name === name && checkpoint <= each.through)
-    this.#applyChunks([{ operator: delta.operator, bytes: this.readDelta(delta) }], isDropped)
+    // In one step with its last rows, so that its place is free for what the base needs.
+    this.#applyChunks([{ operator: delta.operator, bytes: this.readDelta(delta) }], isDropped, () => {
+      this.#put('folding', [checkpoint, delta.sequence])
+      this.tables.deltas.removeSync([checkpoint, delta.sequence])
+    })
   }
 
-  /** In transactions of bounded size; a drop of a large window takes several of its own. */
-  #applyChunks(chunks: readonly OperatorChunk[], isDropped: (operator: string, state: StateIdentity) => boolean): void {
+  /** In transactions of bounded size; a drop of a large window takes several of its own. @param finish is carried out with the last one */
+  #applyChunks(
+    chunks: readonly OperatorChunk[],
+    isDropped: (operator: string, state: StateIdentity) => boolean,
+    finish: () => void = () => undefined,
+  ): void {
     let rows: DeltaRow[] = []
-    const flush = (): void => {
-      if (rows.length === 0) return
+    const flush = (finish?: () => void): void => {
+      if (rows.length === 0 && finish === undefined) return
       const due = rows
       rows = []
       this.#write('cannot bring a snapshot into the base', () => {
         this.#checkFence()
         for (const row of due) this.#putRow(row)
+        finish?.()
       })
     }
     for (const { operator, bytes } of chunks) {
@@ -349,7 +386,7 @@ export class CheckpointStore extends StoredCheckpoints {
         },
       })
     }
-    flush()
+    flush(finish)
   }
 
   #putRow({ operator, state, group, namespace, key, value }: DeltaRow): void {
@@ -381,7 +418,8 @@ export class CheckpointStore extends StoredCheckpoints {
   beginImport(savepoint: string): void {
     this.#write('cannot begin an import', () => {
       this.#checkFence()
-      assert(this.latestCheckpoint === undefined && this.registry().length === 0, 'a savepoint is imported into an empty store')
+      const isEmpty = this.latestCheckpoint === undefined && this.importing === undefined && this.registry().length === 0
+      assert(isEmpty, 'a savepoint is imported into an empty store')
       this.#put('importing', savepoint)
     })
   }

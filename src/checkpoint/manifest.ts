@@ -47,6 +47,22 @@ export interface StoredDelta {
   readonly crc32: number
 }
 
+/** Checkpoint and sequence of a chunk. */
+export type ChunkPlace = readonly [number, number]
+
+/**
+ * What a checkpoint adds to the base, in the order in which it applies.
+ * @param folded the checkpoint up to which the base holds everything; @param folding the last chunk of a later one that it has taken in
+ */
+export function unfoldedOf(manifest: Manifest, folded: number, folding: ChunkPlace = [-1, -1]): readonly StoredDelta[] {
+  const [checkpoint, sequence] = folding
+  return manifest.deltas.filter(
+    (delta) =>
+      delta.checkpoint > folded &&
+      (delta.checkpoint > checkpoint || (delta.checkpoint === checkpoint && delta.sequence > sequence)),
+  )
+}
+
 export interface DroppedState extends RegisteredState {
   readonly through: number
 }

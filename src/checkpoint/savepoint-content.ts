@@ -1,9 +1,9 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { DeltaChunk, StateIdentity } from '../state/delta-chunk.ts'
 import { DeltaWriter, readDelta } from '../state/delta-chunk.ts'
 import type { BaseRow } from '../state/state-base.ts'
 import type { DroppedState, Manifest, StoredDelta } from './manifest.ts'
 import type { SavepointChunk } from './savepoint-writer.ts'
+import { Slices } from './slices.ts'
 import type { StoredCheckpoints } from './stored-checkpoints.ts'
 
 /*
@@ -15,7 +15,6 @@ import type { StoredCheckpoints } from './stored-checkpoints.ts'
  * 3. Nothing of a state that is dropped is given out: whoever reads the savepoint need not know that it ever was.
  */
 
-const SLICE_MS = 5
 const PAGE_ROWS = 256
 
 /** A chunk, and how many rows it has. */
@@ -33,17 +32,6 @@ export async function* savepointContent(store: StoredCheckpoints, manifest: Mani
       yield { layer: 'changes', operator: delta.operator, bytes, rows }
     }
     await slices.pause()
-  }
-}
-
-/** Lets the world have its turn when this one has taken long enough. */
-class Slices {
-  #since = performance.now()
-
-  async pause(): Promise<void> {
-    if (performance.now() - this.#since < SLICE_MS) return
-    await nextTurn()
-    this.#since = performance.now()
   }
 }
 

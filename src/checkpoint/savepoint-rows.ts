@@ -5,6 +5,7 @@ import type { Savepoint } from './savepoint.ts'
 import { unreadableSavepoint } from './savepoint-index.ts'
 import type { PlacedChunk } from './savepoint-reader.ts'
 import { readChunkAt } from './savepoint-reader.ts'
+import { Slices } from './slices.ts'
 import { idOf, StateOverlay } from './state-overlay.ts'
 import type { RowLayer, RowRange, StateRow } from './state-rows.ts'
 import type { RegisteredState } from './stored-base.ts'
@@ -39,10 +40,12 @@ export class SavepointRows implements RowLayer {
   /** @throws SluiceError `SAVEPOINT_UNREADABLE`, naming the file */
   static async open(savepoint: Savepoint): Promise<SavepointRows> {
     const rows = new SavepointRows(savepoint)
+    const slices = new Slices()
     for await (const chunk of savepoint.chunks()) {
       // The chunks of the base are views of larger blocks, those of changes are kept.
       if (chunk.layer === 'changes') rows.overlay.apply(chunk.operator, Uint8Array.from(chunk.bytes))
       else rows.#add(chunk)
+      await slices.pause()
     }
     return rows
   }

@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { plainValue } from '../../operators/keyed/state/plain-value.ts'
 import { messageOf, SluiceError } from '../core/errors.ts'
 import { keyGroupOf } from '../core/key-groups.ts'
-import type { StoredForm } from '../core/keyed-state.ts'
+import { plainValue } from '../core/plain-value.ts'
 import { decodeValue } from '../core/value-codec.ts'
 import { rowKey } from '../state/base-rows.ts'
 import { hasNamespace } from '../state/delta-chunk.ts'
@@ -238,7 +237,7 @@ export class StateReader {
     const place = !hasNamespace(stored.kind) ? {} : stored.kind === 'pane' ? { window: row.namespace } : { time: row.namespace }
     return this.#decoded(`a row of '${state}' of '${operator}'`, () => {
       const { value, form } = valueFromBytes(row.value)
-      return { key: keyFromBytes(row.key), ...place, value: raw ? value : plain(value, form) }
+      return { key: keyFromBytes(row.key), ...place, value: raw ? value : plainValue(value, form.stamps) }
     })
   }
 
@@ -287,10 +286,6 @@ export class StateReader {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
-}
-
-function plain(value: unknown, { stamps }: StoredForm): unknown {
-  return plainValue(value, stamps)
 }
 
 function* rangesOf(

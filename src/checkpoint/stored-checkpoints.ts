@@ -5,8 +5,8 @@ import { decodeValue } from '../core/value-codec.ts'
 import type { CheckpointRecord } from './checkpoint-history.ts'
 import type { Tables } from './environment.ts'
 import { environmentPath, guarded, openForReading } from './environment.ts'
-import type { Manifest, StoredDelta } from './manifest.ts'
-import { decodeManifest, unreadable } from './manifest.ts'
+import type { ChunkPlace, Manifest, StoredDelta } from './manifest.ts'
+import { decodeManifest, unfoldedOf, unreadable } from './manifest.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 import { isAlive } from './process-identity.ts'
 import type { StateRegistry } from './stored-base.ts'
@@ -100,8 +100,7 @@ export class StoredCheckpoints {
 
   /** What a checkpoint adds to the base as it is now, in the order in which it applies. */
   unfolded(manifest: Manifest): readonly StoredDelta[] {
-    const folded = this.foldedThrough
-    return manifest.deltas.filter((delta) => delta.checkpoint > folded)
+    return unfoldedOf(manifest, this.foldedThrough, this.get<ChunkPlace>('folding'))
   }
 
   /** A chunk of a checkpoint, proved whole. @throws SluiceError `CHECKPOINT_UNREADABLE` */

@@ -6,8 +6,8 @@ import { decodeValue } from '../core/value-codec.ts'
 import { baseRow, groupOfRow } from '../state/base-rows.ts'
 import type { Tables } from './environment.ts'
 import { environmentPath, guarded, openForReading } from './environment.ts'
-import type { Manifest, StoredDelta } from './manifest.ts'
-import { decodeManifest, unreadable } from './manifest.ts'
+import type { ChunkPlace, Manifest, StoredDelta } from './manifest.ts'
+import { decodeManifest, unfoldedOf, unreadable } from './manifest.ts'
 import { StateOverlay } from './state-overlay.ts'
 import type { RowLayer, RowRange, StateRow } from './state-rows.ts'
 import type { RegisteredState, StateRegistry } from './stored-base.ts'
@@ -51,11 +51,10 @@ export class StoredInstant implements RowLayer {
   }
 
   /** What a checkpoint says beside the base. @throws SluiceError `CHECKPOINT_UNREADABLE` */
-  async overlay({ deltas, dropped }: Manifest): Promise<StateOverlay> {
+  async overlay(manifest: Manifest): Promise<StateOverlay> {
     const overlay = new StateOverlay()
-    const folded = this.#get<number>('folded') ?? -1
-    for (const delta of deltas.filter(({ checkpoint }) => checkpoint > folded)) {
-      const gone = dropped.filter(({ operator, through }) => operator === delta.operator && delta.checkpoint <= through)
+    for (const delta of unfoldedOf(manifest, this.#get<number>('folded') ?? -1, this.#get<ChunkPlace>('folding'))) {
+      const gone = manifest.dropped.filter(({ operator, through }) => operator === delta.operator && delta.checkpoint <= through)
       overlay.apply(delta.operator, this.#chunk(delta), ({ kind, name }) =>
         gone.some((state) => state.kind === kind && state.name === name),
       )

@@ -36,6 +36,10 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'end a running job behind one more checkpoint',
     load: async () => (await import('./commands/stop.ts')).stopCommand,
   },
+  state: {
+    summary: 'look into the state of a job or savepoint',
+    load: async () => (await import('./commands/state.ts')).stateCommand,
+  },
   check: {
     summary: 'whether an edited job can go on with what is stored',
     load: async () => (await import('./commands/check.ts')).checkCommand,

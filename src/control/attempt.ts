@@ -14,6 +14,7 @@ import { Signals } from '../protocol/signals.ts'
 import type { CheckpointObserver } from './checkpointing.ts'
 import { Checkpointing } from './checkpointing.ts'
 import type { Committers } from './committers.ts'
+import { ReadNotes } from './read-notes.ts'
 import type { JobSettings } from './settings.ts'
 import { Watchdog } from './watchdog.ts'
 import type { WorkerListener, Workers } from './workers.ts'
@@ -72,6 +73,7 @@ export class Attempt implements WorkerListener {
   readonly #doorbells: Doorbells
   readonly #signals: Signals
   readonly #counters: SharedArrayBuffer
+  readonly #notes: ReadNotes
   #stoppedEarly = false
 
   constructor(parts: AttemptParts) {
@@ -81,6 +83,11 @@ export class Attempt implements WorkerListener {
     this.#waitingFor = new Set(Array.from({ length: this.#workers.count }, (_, worker) => worker))
     this.#doorbells = new Doorbells(this.#workers.count)
     this.#signals = new Signals(this.#workers.count)
+    this.#notes = new ReadNotes(
+      parts.store,
+      (subtask, sequence) => this.#broadcast({ type: 'read-noted', attempt: parts.attempt, subtask, sequence }),
+      (error) => this.#failWith(error),
+    )
     this.#counters = createCounters(subtaskNames(parts.plan).length)
     parts.prepared
       .then((prepared) => {
@@ -168,6 +175,8 @@ export class Attempt implements WorkerListener {
         return checkpointing.onEnded(message.subtask)
       case 'deltas':
         return checkpointing.onDeltas(message.checkpoint, message.operator, message.chunks)
+      case 'read':
+        return this.#notes.add(message.subtask, message.sequence, message.splits)
       case 'progress':
         return checkpointing.onProgress(message.checkpoint, message.subtask, message.phase)
       case 'acknowledge':
@@ -205,7 +214,11 @@ export class Attempt implements WorkerListener {
       registry: store.registry(),
       stateMemoryBytes: (settings.stateMemoryBytes ?? Number.POSITIVE_INFINITY) / this.#workers.count,
       signals: this.#signals.shared,
-      mode: { holdsChannels: settings.guarantee === 'exactly-once', stopsTheWorld: mode === 'stop-the-world' },
+      mode: {
+        holdsChannels: settings.guarantee === 'exactly-once',
+        readsOnce: settings.guarantee === 'at-most-once',
+        stopsTheWorld: mode === 'stop-the-world',
+      },
       rings: createRings(plan),
       doorbells: this.#doorbells.shared,
       counters: this.#counters,
@@ -218,6 +231,7 @@ export class Attempt implements WorkerListener {
       this.#waitingFor.add(worker)
       this.#workers.post(worker, { type: 'deploy', attempt, deployment })
     }
+    this.#watchdog = this.#beginWatching()
   }
 
   #onDeployed(worker: number): void {
@@ -225,7 +239,6 @@ export class Attempt implements WorkerListener {
     const { attempt, observer } = this.#parts
     this.#state = 'running'
     this.#checkpointing = this.#beginCheckpointing(this.#prepared!)
-    this.#watchdog = this.#beginWatching()
     this.#broadcast({ type: 'start', attempt })
     observer.onDeployed(this.#counters, () => this.#checkpointing?.pending)
   }
@@ -261,6 +274,8 @@ export class Attempt implements WorkerListener {
       doorbells: this.#doorbells,
       subtasks: subtaskNames(plan),
       timeoutMs: settings.watchdogMs,
+      // One that is ready before the others.
+      isWaiting: (worker) => this.#state === 'deploying' && !this.#waitingFor.has(worker),
       bark: (error) => this.#fail(error),
     })
   }
@@ -281,6 +296,7 @@ export class Attempt implements WorkerListener {
   #end(): void {
     this.#state = 'over'
     this.#watchdog?.stop()
+    this.#notes.stop()
     this.#checkpointing?.stop()
   }
 

@@ -14,6 +14,7 @@ import type { DeltaChunk } from '../state/delta-chunk.ts'
 import type { Committers } from './committers.ts'
 import { Folding } from './folding.ts'
 import type { JobSettings } from './settings.ts'
+import { MEMORY_HINT } from './workers.ts'
 
 /** What the checkpoints of an attempt work with. */
 export interface CheckpointingParts {
@@ -192,7 +193,7 @@ export class Checkpointing {
       {
         operator: snapshot.task,
         subtask: snapshot.subtask,
-        hint: 'keep less in variables of the job, set stateMemory lower, or give Node a larger heap: --max-old-space-size',
+        hint: MEMORY_HINT,
       },
     )
   }
@@ -219,7 +220,7 @@ export class Checkpointing {
       case 'trigger':
         return this.#trigger(command.checkpoint, purposeOf(command))
       case 'unalign':
-        return this.#makeUrgent(command.checkpoint)
+        return this.#unalign(command.checkpoint)
       case 'store':
         return this.#complete(command.checkpoint, command.requests)
       case 'abort':
@@ -250,11 +251,16 @@ export class Checkpointing {
       timings: new Map(),
     })
     broadcast({ type: 'trigger-checkpoint', attempt, checkpoint })
-    if (settings.checkpoint.mode === 'unaligned') this.#makeUrgent(checkpoint)
+    if (settings.checkpoint.mode === 'unaligned') this.#unalign(checkpoint)
   }
 
-  /** Every task takes its snapshot at its next record, and stores what is on its way to it. */
-  #makeUrgent(checkpoint: number): void {
+  /**
+   * Every task takes its snapshot at its next record, and stores what is on its way to it. Not for a savepoint, nor for the last checkpoint, which may
+   * become one: what is on its way fits only the tasks of this graph and parallelism, and a savepoint is there to change them.
+   */
+  #unalign(checkpoint: number): void {
+    const purpose = this.#flights.get(checkpoint)?.purpose
+    if (purpose === 'savepoint' || purpose === 'final') return
     this.#parts.signals.urgent = checkpoint
     this.#parts.wake()
   }

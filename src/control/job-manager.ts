@@ -254,13 +254,31 @@ class JobManager implements JobControl {
     if (latest !== undefined && !committed) this.#store.committed(latest.checkpoint, this.#settings.checkpoint.retain)
     await this.#foldAll()
     const restored = latest === undefined ? await this.#initialCheckpoint() : await this.#withNewSources(latest)
+    const read = this.#withReadNotes(restored)
     const unfolded = { deltas: this.#store.unfolded(restored), read: this.#store.readDelta.bind(this.#store) }
     return {
-      restores: dealCheckpoint(restored, this.#plan, unfolded),
+      restores: dealCheckpoint(read, this.#plan, unfolded),
       lastCheckpoint: Math.max(restored.checkpoint, this.#claim.lastCheckpoint),
       restored,
       dropped,
     }
+  }
+
+  /** Read at most once: sources go on behind everything that was ever read, whatever became of it. */
+  #withReadNotes(manifest: Manifest): Manifest {
+    if (this.#settings.guarantee !== 'at-most-once') {
+      this.#store.forgetReads()
+      return manifest
+    }
+    const subtasks = manifest.subtasks.map((subtask) => {
+      const reads = this.#store.reads(subtask.task)
+      const operators = subtask.operators.map((operator) => ({
+        ...operator,
+        ...(operator.splits === undefined ? {} : { splits: operator.splits.map((split) => reads.get(split.index) ?? split) }),
+      }))
+      return { ...subtask, operators }
+    })
+    return { ...manifest, subtasks }
   }
 
   /** What is to be committed; with its consent the output of sinks that the job no longer has is let go. */

@@ -47,6 +47,10 @@ function heapLimit(): { readonly maxOldGenerationSizeMb?: number } {
   return given === undefined ? {} : { maxOldGenerationSizeMb: Number(given) }
 }
 
+/** What to do about a heap that is full, of whomever it is found. */
+export const MEMORY_HINT =
+  'keep less in variables of the job, set stateMemory lower, or give Node a larger heap: --max-old-space-size'
+
 /** Threads of a pool, one long task each. The task's promise is the failure detector: it settles when the thread throws, exits or dies. */
 export function startThreads(count: number, reference: ModuleReference, listener: WorkerListener): Workers {
   const pool = new Piscina({
@@ -65,8 +69,7 @@ export function startThreads(count: number, reference: ModuleReference, listener
   // A thread that dies when its task is over already, or while the pool is being ended, is told here and nowhere else. Unheard it would be
   // an uncaught exception of the whole process.
   pool.on('error', (error: unknown) => {
-    if (!ending)
-      listener.onLost(-1, new SluiceError('WORKER_LOST', `a worker thread is gone: ${messageOf(error)}`, { cause: error }))
+    if (!ending) listener.onLost(-1, lost(undefined, messageOf(error), error))
   })
   const argv = [fileURLToPath(reference.module), ...process.argv.slice(2)]
   const tasks = Array.from({ length: count }, async (_, worker) => {
@@ -102,8 +105,16 @@ export function startThreads(count: number, reference: ModuleReference, listener
   }
 }
 
-function lost(worker: number, why: string, cause?: unknown): SluiceError {
-  return new SluiceError('WORKER_LOST', `worker thread ${worker} is gone: ${why}`, cause === undefined ? {} : { cause })
+/** How a worker thread came to its end when nobody had asked for it. */
+function lost(worker: number | undefined, why: string, cause?: unknown): SluiceError {
+  const thread = worker === undefined ? 'a worker thread' : `worker thread ${worker}`
+  if ((cause as NodeJS.ErrnoException | undefined)?.code === 'ERR_WORKER_OUT_OF_MEMORY') {
+    return new SluiceError('OUT_OF_MEMORY', `${thread} is gone: its heap is full`, { cause, hint: MEMORY_HINT })
+  }
+  return new SluiceError('WORKER_LOST', `${thread} is gone: ${why}`, {
+    ...(cause === undefined ? {} : { cause }),
+    hint: 'code of the job that runs beside its records ended the thread: an error that nobody caught, a rejected promise, process.exit()',
+  })
 }
 
 /** The same host in the calling thread, at the other end of a message channel. */

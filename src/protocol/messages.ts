@@ -17,6 +17,8 @@ export type StoredStates = readonly ({ readonly operator: string; readonly kind:
 export interface CheckpointMode {
   /** `false`: a task does not hold channels that have delivered their barrier (`at-least-once`). */
   readonly holdsChannels: boolean
+  /** Sources hand nothing on before it is noted that it was read (`at-most-once`). */
+  readonly readsOnce: boolean
   /** Tasks stand still until the checkpoint is complete. */
   readonly stopsTheWorld: boolean
 }
@@ -33,7 +35,7 @@ export interface SubtaskTiming {
   readonly bytes: number
   /** Records on their way that the snapshot holds. */
   readonly inFlightRecords: number
-  /** Of the thread's heap, and what it may have. */
+  /** Of the part of the thread's heap that is not young: what the last full collections left in use, and what it may have. */
   readonly heapBytes: number
   readonly heapLimitBytes: number
 }
@@ -61,6 +63,8 @@ export type ToWorker =
   | { readonly type: 'folded'; readonly attempt: number; readonly checkpoint: number; readonly registry: StoredStates }
   /** The checkpoint is complete, or given up: for tasks that stand still meanwhile (`stop-the-world`). */
   | { readonly type: 'go-on'; readonly attempt: number; readonly checkpoint: number }
+  /** It is on the disk how far a source has read. */
+  | { readonly type: 'read-noted'; readonly attempt: number; readonly subtask: string; readonly sequence: number }
   /** Sources read no more; everything behind them comes to its end. */
   | { readonly type: 'drain'; readonly attempt: number }
   /** Drop everything and return. */
@@ -84,6 +88,14 @@ export type FromWorker =
       readonly checkpoint: number
       readonly snapshot: SubtaskSnapshot
       readonly timing: SubtaskTiming
+    }
+  /** How far a source has read: to be noted before it hands anything of it on. */
+  | {
+      readonly type: 'read'
+      readonly attempt: number
+      readonly subtask: string
+      readonly sequence: number
+      readonly splits: readonly SplitState[]
     }
   /** How far a subtask has come with a checkpoint, so that it can be said who is late and why. */
   | {

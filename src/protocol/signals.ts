@@ -4,7 +4,7 @@
  *
  *   URGENT      the newest checkpoint whose snapshot every task should take now, whatever it has before it; 0 for none
  *   THROTTLE    1: sources read no more until it is 0 again; barriers pass
- *   STEPS + w   rises with each round of worker w's tasks: one that stands still while the worker does not sleep is stuck
+ *   STEPS + w   rises with each record and each round of worker w's tasks, and also while it has nothing to do: one that stands still is stuck
  *   TASK + w    one more than the place of the subtask whose step worker w is in, 0 between steps
  */
 const URGENT = 0
@@ -15,15 +15,20 @@ export class Signals {
   readonly shared: SharedArrayBuffer
   readonly #cells: Int32Array
   readonly #workers: number
+  readonly #ownSteps: number
 
-  /** Cells for `workers` workers, or the view of cells that another thread made. */
-  constructor(workersOrShared: number | SharedArrayBuffer) {
+  /**
+   * Cells for `workers` workers, or the view of cells that another thread made.
+   * @param worker the one that works in this thread, if one does
+   */
+  constructor(workersOrShared: number | SharedArrayBuffer, worker = 0) {
     this.shared =
       typeof workersOrShared === 'number'
         ? new SharedArrayBuffer(4 * (WORKERS + 2 * Math.max(1, workersOrShared)))
         : workersOrShared
     this.#cells = new Int32Array(this.shared)
     this.#workers = (this.#cells.length - WORKERS) / 2
+    this.#ownSteps = WORKERS + worker
   }
 
   /** Read at every record, so it is a plain load: a value that is seen one record later does no harm. */
@@ -41,6 +46,11 @@ export class Signals {
 
   set throttled(throttled: boolean) {
     Atomics.store(this.#cells, THROTTLE, throttled ? 1 : 0)
+  }
+
+  /** A record is done. Plain, because it is said at every record, and the watchdog may hear of it later. */
+  beat(): void {
+    this.#cells[this.#ownSteps] = (this.#cells[this.#ownSteps]! + 1) | 0
   }
 
   /** @param subtask its place among all subtasks of the plan */

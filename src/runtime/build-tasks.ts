@@ -12,14 +12,16 @@ import type { ChannelReader, ChannelWriter } from '../protocol/channel.ts'
 import { LocalChannel, RemoteReader, RemoteWriter } from '../protocol/channel.ts'
 import { SubtaskCounters } from '../protocol/counters.ts'
 import type { Doorbells } from '../protocol/doorbell.ts'
-import type { Deployment, SubtaskRestore, SubtaskSnapshot, SubtaskTiming } from '../protocol/messages.ts'
+import type { Deployment, SplitState, SubtaskRestore, SubtaskSnapshot, SubtaskTiming } from '../protocol/messages.ts'
 import { RingReader, RingWriter } from '../protocol/ring.ts'
 import { Signals } from '../protocol/signals.ts'
 import type { DeltaChunk } from '../state/delta-chunk.ts'
 import type { BaseOf } from '../state/state-base.ts'
+import { NotedReading } from './noted-reading.ts'
 import { OperatorChain } from './operator-chain.ts'
 import type { Backpressure, Exchange } from './output.ts'
 import { BroadcastExchange, ForwardExchange, HashExchange, OutputChannel, RebalanceExchange } from './output.ts'
+import type { SourceReading } from './split-reading.ts'
 import { SplitReading } from './split-reading.ts'
 import { Task } from './task.ts'
 import { SharedWatermarkGroup } from './watermark-group.ts'
@@ -30,6 +32,8 @@ export interface WorkerReports {
   acknowledge(checkpoint: number, snapshot: SubtaskSnapshot, timing: SubtaskTiming): void
   progress(checkpoint: number, subtask: string, phase: 'alignment' | 'snapshot'): void
   ended(subtask: string): void
+  /** A source has read so far and hands nothing of it on before `noted` is called with the number of this report. */
+  read(subtask: string, sequence: number, splits: readonly SplitState[], noted: (sequence: number) => void): void
   fail(error: unknown): void
   wake(): void
 }
@@ -141,7 +145,7 @@ class TaskBuilder {
       counters,
       lastCheckpoint: this.#deployment.lastCheckpoint,
       mode: this.#deployment.mode,
-      signals: new Signals(this.#deployment.signals),
+      signals: new Signals(this.#deployment.signals, this.#deployment.worker),
       maxParallelism: this.#deployment.plan.maxParallelism,
       inFlight: restore.inFlight ?? [],
       reports: {
@@ -249,11 +253,19 @@ class TaskBuilder {
     })
   }
 
-  #buildReading(task: TaskPlan, subtask: number, restore: SubtaskRestore): SplitReading | undefined {
+  #buildReading(task: TaskPlan, subtask: number, restore: SubtaskRestore): SourceReading | undefined {
     const operator = task.operators[0]!
     const { body } = this.#graph.nodes[operator.node]!
     if (body.type !== 'source') return undefined
     const context = { operator: operator.id, subtask, now: () => this.#clock.now() }
-    return new SplitReading(body.source, context, restore.operators[operator.id]?.splits ?? [], () => this.#reports.wake())
+    const wake = (): void => this.#reports.wake()
+    const reading = new SplitReading(body.source, context, restore.operators[operator.id]?.splits ?? [], wake)
+    if (!this.#deployment.mode.readsOnce) return reading
+    const noted = new NotedReading(
+      reading,
+      (sequence, splits) => this.#reports.read(subtaskName(task.id, subtask), sequence, splits, (done) => noted.onNoted(done)),
+      wake,
+    )
+    return noted
   }
 }

@@ -13,13 +13,18 @@ interface Ahead {
 }
 
 /**
- * All inputs of a task, read in turn; channels that the aligner holds are passed over. What was on its way when a restored snapshot was taken,
- * and what an unaligned snapshot had to look at, comes before everything else of its channel.
+ * All inputs of a task, read in turn; channels that the aligner holds are passed over. What always holds:
+ *
+ * 1. What was on its way when a restored snapshot was taken comes before everything that comes in, on whatever channel: after a change of parallelism
+ *    the next records of a key may come from another sender than those on their way.
+ * 2. What an unaligned snapshot had to look at comes before everything else of its channel.
  */
 export class InputGate {
   readonly #channels: readonly ChannelReader[]
   readonly #aligner: BarrierAligner
   readonly #ahead: Ahead[][]
+  /** Elements on their way since the restore that are not read yet. */
+  #restored = 0
   #cursor = 0
   #recorder: ChannelRecorder | undefined
 
@@ -37,7 +42,7 @@ export class InputGate {
     for (let tried = 0; tried < this.#channels.length; tried++) {
       const channel = this.#cursor
       this.#cursor = channel + 1 === this.#channels.length ? 0 : channel + 1
-      if (this.#aligner.isHeld(channel)) continue
+      if (!this.#isInTurn(channel)) continue
       const element = this.#next(channel)
       if (element !== undefined) {
         this.channel = channel
@@ -47,21 +52,24 @@ export class InputGate {
     return undefined
   }
 
+  #isInTurn(channel: number): boolean {
+    return !this.#aligner.isHeld(channel) && (this.#restored === 0 || this.#ahead[channel]![0]?.counts === false)
+  }
+
   #next(channel: number): Element | undefined {
     const ahead = this.#ahead[channel]!
     // What comes in before a barrier that is waited for is recorded on its way, or it would be in no snapshot.
     if (this.#recorder?.waitsFor(channel)) this.takeAhead(this.#recorder)
     if (ahead.length === 0) return this.#channels[channel]!.poll()
     const { element, counts } = ahead.shift()!
-    if (counts && element.kind === 'records') this.#channels[channel]!.handled(element.values.length)
+    if (!counts) this.#restored--
+    else if (element.kind === 'records') this.#channels[channel]!.handled(element.values.length)
     return element
   }
 
   /** Whether `poll` would find something. */
   get readable(): boolean {
-    return this.#channels.some(
-      (channel, index) => !this.#aligner.isHeld(index) && (this.#ahead[index]!.length > 0 || channel.readable),
-    )
+    return this.#channels.some((channel, index) => this.#isInTurn(index) && (this.#ahead[index]!.length > 0 || channel.readable))
   }
 
   /** What was on its way in a channel when the restored snapshot was taken. */
@@ -74,6 +82,7 @@ export class InputGate {
         ...(watermarks === undefined ? {} : { watermarks }),
       }
       this.#ahead[channel]!.push({ element, counts: false })
+      this.#restored++
     }
   }
 

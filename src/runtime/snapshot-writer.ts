@@ -1,7 +1,7 @@
-import { getHeapStatistics } from 'node:v8'
 import type { SubtaskSnapshot, SubtaskTiming } from '../protocol/messages.ts'
 import type { DeltaChunk } from '../state/delta-chunk.ts'
 import type { PreparedSink } from './chain-link.ts'
+import { heapUse } from './thread-heap.ts'
 
 /** How long a slice of writing may keep the next batch waiting. */
 const SLICE_MS = 1
@@ -83,15 +83,15 @@ export class SnapshotWriter {
   }
 
   #timing(cut: CutSnapshot, cutAtMs: number, bytes: number): SubtaskTiming {
-    const heap = getHeapStatistics()
+    const heap = heapUse()
     return {
       alignmentMs: cut.alignmentMs,
       pauseMs: cut.pauseMs,
       writingMs: this.#now() - cutAtMs,
       bytes,
       inFlightRecords: cut.inFlightRecords(),
-      heapBytes: heap.used_heap_size,
-      heapLimitBytes: heap.heap_size_limit,
+      heapBytes: heap.usedBytes,
+      heapLimitBytes: heap.limitBytes,
     }
   }
 

@@ -19,6 +19,28 @@ const NOTHING: Reading = { type: 'nothing' }
 const WAITING: Reading = { type: 'waiting' }
 const END: Reading = { type: 'end' }
 
+/** How a task reads its source. */
+export interface SourceReading extends SourceSplits {
+  /** At most about `max` records; 0: only what has been read before. */
+  next(max: number): Reading
+  /** Reads nothing more: the input ends with what has been read. */
+  end(): void
+  /** The split whose records are on their way, by its place in the enumeration. */
+  readonly split: number
+  /** Nothing that was read waits to be handed on: a barrier may pass. */
+  readonly idle: boolean
+  /** True when `reading` has changed since this was last asked. */
+  takeChange(): boolean
+  /** The task stands still because of those behind it: meanwhile nobody listens to the source. */
+  block(): void
+  unblock(): void
+  /** All records of the last reading have been handed on. */
+  handedOn(): void
+  positions(): readonly SplitState[]
+  /** Closes all readers. @throws the first error of theirs */
+  close(): void
+}
+
 /**
  * Reads the splits of one source subtask: one after the other, or all of them in turn, as the source says. What always holds:
  *
@@ -29,7 +51,9 @@ const END: Reading = { type: 'end' }
  *   the furthest one that was ever begun. That is one, unless a change of parallelism brought together what several subtasks were
  *   reading; these then go on side by side as before, or one would run to its end while another stands where the watermark does.
  */
-export class SplitReading implements SourceSplits {
+export class SplitReading implements SourceReading {
+  readonly idle = true
+
   readonly #inTurn: boolean
   readonly #context: SourceContext
   readonly #splits: readonly OwnSplit[]
@@ -109,6 +133,8 @@ export class SplitReading implements SourceSplits {
     this.#changed = true
   }
 
+  end(): void {}
+
   // What operators that make watermarks ask
 
   get reading(): readonly number[] {
@@ -125,19 +151,16 @@ export class SplitReading implements SourceSplits {
 
   // What the task says and asks
 
-  /** The split whose records are on their way, by its place in the enumeration. */
   get split(): number {
     return this.#lastRead?.index ?? -1
   }
 
-  /** True when `reading` has changed since this was last asked. */
   takeChange(): boolean {
     const changed = this.#changed
     this.#changed = false
     return changed
   }
 
-  /** The task stands still because of those behind it: meanwhile nobody listens to the source. */
   block(): void {
     this.#heldUp.begin(this.#context.now())
   }
@@ -146,7 +169,6 @@ export class SplitReading implements SourceSplits {
     if (this.#heldUp.running) this.#heldUp.end(this.#context.now())
   }
 
-  /** All records of the last reading have been handed on. */
   handedOn(): void {
     assert(this.#lastRead !== undefined, 'records were handed on before any was read')
     try {

@@ -1,15 +1,23 @@
+import { getHeapStatistics } from 'node:v8'
 import type { KeyedBackend } from '../state/keyed-backend.ts'
 
 /** An entry without its value: the object, its place in the map, its key. */
 const ENTRY_BYTES = 200
 /** A value in memory takes so many times the bytes that it is written in. */
-const VALUE_FACTOR = 3
+const VALUE_FACTOR = 2
+/** Of the heap of a thread, when the user has not said less: the rest is for records, code and garbage. */
+const SHARE_OF_HEAP = 0.4
 /** At the limit so much is evicted that it does not come back at once. */
 const EVICT_TO = 0.85
 /** Above this share of the limit the input has to wait. */
 const SEVERE = 1.25
 const LOOK_MS = 50
 const COMPLAIN_MS = 100
+
+/** What keyed state may take in the memory of this thread. */
+export function stateMemoryLimit(givenBytes: number): number {
+  return Math.min(givenBytes, SHARE_OF_HEAP * getHeapStatistics().heap_size_limit)
+}
 
 /**
  * Keeps the keyed state of a worker within its limit, by about: what the base holds is evicted and read again when it is needed. What the base

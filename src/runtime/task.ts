@@ -23,7 +23,7 @@ import type { Backpressure, OutputChannel } from './output.ts'
 import { Pace } from './pace.ts'
 import type { SnapshotReceiver } from './snapshot-writer.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
-import type { SplitReading } from './split-reading.ts'
+import type { SourceReading } from './split-reading.ts'
 import type { MergedTime } from './watermark-merger.ts'
 import { WatermarkMerger } from './watermark-merger.ts'
 
@@ -46,7 +46,7 @@ export interface TaskParts {
   readonly outputs: readonly OutputChannel[]
   readonly backpressure: Backpressure
   /** Present in tasks that begin with a source. */
-  readonly reading: SplitReading | undefined
+  readonly reading: SourceReading | undefined
   /** Records read so far, of a source. */
   readonly recordsRead: number
   readonly clock: Clock
@@ -213,11 +213,15 @@ export class Task {
     if (this.#parts.backpressure.full) return this.#parts.outputs.every((output) => output.flush())
     if (!this.#caughtUp || this.#batch !== undefined) return true
     if (this.#state === 'draining' && !this.#chain.pending) return true
-    return this.#parts.reading === undefined ? this.#gate.readable : this.#triggers.length > 0 || this.#endsHere
+    return this.#parts.reading === undefined ? this.#gate.readable : this.#triggerReadable || this.#endsHere
   }
 
   get #endsHere(): boolean {
-    return this.#draining && this.#state === 'running'
+    return this.#draining && this.#state === 'running' && this.#parts.reading?.idle === true
+  }
+
+  get #triggerReadable(): boolean {
+    return this.#triggers.length > 0 && this.#parts.reading?.idle !== false
   }
 
   /** When a step should be tried again though nobody rings: a timer is due, or a source had nothing. */
@@ -262,6 +266,7 @@ export class Task {
   /** A source reads no more, as if its input had ended. */
   drain(): void {
     this.#draining = true
+    this.#parts.reading?.end()
   }
 
   /** The base of keyed state holds everything up to this checkpoint. */
@@ -358,6 +363,7 @@ export class Task {
       cell.timestamp = timestamps === undefined ? NO_TIMESTAMP : timestamps[index]!
       receiver.onRecord(values[index])
       index++
+      signals.beat()
       if (backpressure.behind && !this.#catchUpNow()) break
       if (signals.urgent > this.#lastSnapshot && this.#isUrgent) break
     }
@@ -461,7 +467,7 @@ export class Task {
   /** Whether a held task could take a barrier, or records to look at later. */
   get #controlReadable(): boolean {
     if (!this.#caughtUp || this.#batch !== undefined) return false
-    return this.#parts.reading === undefined ? this.#gate.readable : this.#triggers.length > 0
+    return this.#parts.reading === undefined ? this.#gate.readable : this.#triggerReadable
   }
 
   #stepControl(): boolean {
@@ -472,20 +478,21 @@ export class Task {
 
   #stepTrigger(): boolean {
     const [checkpoint] = this.#triggers
-    if (checkpoint === undefined) return false
+    if (checkpoint === undefined || this.#parts.reading?.idle === false) return false
     this.#takeSnapshot(checkpoint, undefined)
     return true
   }
 
-  #stepSource(reading: SplitReading): boolean {
+  #stepSource(reading: SourceReading): boolean {
     if (this.#stepTrigger()) return true
     if (this.#state !== 'running') return false
-    if (this.#draining) return this.#endInput()
+    if (this.#draining && reading.idle) return this.#endInput()
     const now = this.#parts.clock.now()
     if (now < this.#retrySourceAt && this.#retrySourceAt !== Number.POSITIVE_INFINITY) return false
     this.#retrySourceAt = this.#parts.signals.throttled ? now + SOURCE_RETRY_MS : Number.POSITIVE_INFINITY
     if (this.#parts.signals.throttled) return false
-    const read = reading.next(Math.min(BATCH_RECORDS, this.#pace.recordsInAMoment(1)))
+    // A barrier that waits for what was read ahead lets nothing more be read.
+    const read = reading.next(this.#triggers.length > 0 ? 0 : Math.min(BATCH_RECORDS, this.#pace.recordsInAMoment(1)))
     if (reading.takeChange()) this.#onSplitsChange()
     switch (read.type) {
       case 'records':
@@ -649,7 +656,7 @@ export class Task {
     this.#stoppedFor = checkpoint
   }
 
-  #withPositions(operators: readonly OperatorSnapshot[], reading: SplitReading): readonly OperatorSnapshot[] {
+  #withPositions(operators: readonly OperatorSnapshot[], reading: SourceReading): readonly OperatorSnapshot[] {
     const [source, ...rest] = operators
     return [{ ...source!, records: this.#recordsRead, splits: reading.positions() }, ...rest]
   }

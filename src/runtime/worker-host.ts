@@ -12,7 +12,7 @@ import { Signals } from '../protocol/signals.ts'
 import type { DeltaChunk } from '../state/delta-chunk.ts'
 import type { BaseOf } from '../state/state-base.ts'
 import { buildTasks } from './build-tasks.ts'
-import { StateMemory } from './state-memory.ts'
+import { StateMemory, stateMemoryLimit } from './state-memory.ts'
 import type { Task } from './task.ts'
 import { TaskLoop } from './task-loop.ts'
 
@@ -27,6 +27,8 @@ export class WorkerHost {
   readonly #clock: Clock
   readonly #ownBase: BaseOf | undefined
   #registry: StoredStates = []
+  /** Sources that wait until it is noted how far they have read. */
+  readonly #unnoted = new Map<string, (sequence: number) => void>()
   #attempt = 0
   #tasks: readonly Task[] = []
   #loop: TaskLoop | undefined
@@ -84,6 +86,9 @@ export class WorkerHost {
       case 'go-on':
         for (const task of this.#tasks) task.goOn(message.checkpoint)
         break
+      case 'read-noted':
+        this.#unnoted.get(message.subtask)?.(message.sequence)
+        break
       case 'folded':
         this.#registry = message.registry
         for (const task of this.#tasks) task.onFolded(message.checkpoint)
@@ -102,23 +107,34 @@ export class WorkerHost {
       acknowledge: (checkpoint, snapshot, timing) => this.#send({ type: 'acknowledge', attempt, checkpoint, snapshot, timing }),
       progress: (checkpoint, subtask, phase) => this.#send({ type: 'progress', attempt, checkpoint, subtask, phase }),
       ended: (subtask) => this.#send({ type: 'ended', attempt, subtask }),
+      read: (subtask, sequence, splits, noted) => {
+        this.#unnoted.set(subtask, noted)
+        this.#send({ type: 'read', attempt, subtask, sequence, splits })
+      },
       fail: (error) => this.#fail(error),
       wake: () => this.#loop?.wake(),
     })
     const names = subtaskNames(plan)
+    const signals = new Signals(deployment.signals, worker)
+    const places = this.#tasks.map((task) => names.indexOf(task.name))
     const backends = this.#tasks.flatMap((task) => task.backends)
     this.#loop = new TaskLoop({
       tasks: this.#tasks,
       doorbells,
       worker,
       now: () => this.#clock.now(),
-      signals: new Signals(deployment.signals),
-      places: this.#tasks.map((task) => names.indexOf(task.name)),
-      memory: new StateMemory(backends, deployment.stateMemoryBytes, (severe) =>
+      signals,
+      places,
+      memory: new StateMemory(backends, stateMemoryLimit(deployment.stateMemoryBytes), (severe) =>
         this.#send({ type: 'memory-pressure', attempt, severe }),
       ),
     })
-    for (const task of this.#tasks) task.open()
+    this.#tasks.forEach((task, index) => {
+      // What the job does when it opens may hang as well as what it does with a record.
+      signals.beginStep(worker, places[index]!)
+      task.open()
+      signals.endRound(worker)
+    })
     this.#send({ type: 'deployed', worker: this.#worker, attempt })
   }
 

@@ -58,9 +58,8 @@ export class DeltaWriter {
   #rows = 0
   #firstGroup = Number.POSITIVE_INFINITY
   #lastGroup = -1
-  /** Since ever, in chunks that were cut. */
-  rowsWritten = 0
-  bytesWritten = 0
+  #rowsCut = 0
+  #bytesCut = 0
 
   put(state: StateIdentity, group: number, namespace: number, key: unknown, value: unknown, form: StoredForm): void {
     this.putBytes(state, group, namespace, keyBytesInPlace(key), valueBytesInPlace(value, form))
@@ -100,13 +99,21 @@ export class DeltaWriter {
     if (this.#at === 0) return
     const bytes = new Uint8Array(this.#at)
     bytes.set(this.#bytes.subarray(0, this.#at))
-    this.rowsWritten += this.#rows
-    this.bytesWritten += this.#at
+    this.#rowsCut += this.#rows
+    this.#bytesCut += this.#at
     this.#chunks.push({ firstGroup: this.#firstGroup, lastGroup: this.#lastGroup, rows: this.#rows, bytes })
     this.#at = 0
     this.#rows = 0
     this.#firstGroup = Number.POSITIVE_INFINITY
     this.#lastGroup = -1
+  }
+
+  /** Bytes of a row on average, in the chunks that were cut since this was last asked; `undefined` when none was. */
+  averageBytes(): number | undefined {
+    const average = this.#rowsCut === 0 ? undefined : this.#bytesCut / this.#rowsCut
+    this.#rowsCut = 0
+    this.#bytesCut = 0
+    return average
   }
 
   /** The chunks that are ready, each given once. */

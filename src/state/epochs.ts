@@ -85,6 +85,8 @@ export interface SnapshottedState {
   evict(entries: number): number
   /** Entries in memory. */
   readonly size: number
+  /** Bytes that one of them would take in a snapshot, by a look at a few; `undefined` when there is none with a value. */
+  sampleBytes?(): number | undefined
   /** A row of a checkpoint that the base does not hold yet; `undefined`: it is removed. */
   applyRow(group: number, namespace: number, key: Uint8Array, value: Uint8Array | undefined): void
   /** The same for a whole namespace of these groups. */

@@ -7,7 +7,7 @@ import type { SnapshottedState, StateSurroundings } from './epochs.ts'
 import { LIVE, LOADED, PERSISTED, RESTORED, USED } from './epochs.ts'
 import { keyBytesInPlace, keyFromBytes } from './key-bytes.ts'
 import type { CurrentKey } from './keyed-backend.ts'
-import { DEFAULT_FORM, formOfBytes, valueFromBytes } from './row-value.ts'
+import { DEFAULT_FORM, formOfBytes, valueBytesInPlace, valueFromBytes } from './row-value.ts'
 import type { OperatorBase } from './state-base.ts'
 import { baseRows, holdsAny } from './state-base.ts'
 
@@ -256,6 +256,20 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
     this.#foundFor = -1
   }
 
+  sampleBytes(): number | undefined {
+    let [bytes, entries] = [0, 0]
+    for (const group of this.#groups) {
+      for (const { value, flags } of group?.values() ?? []) {
+        if ((flags & LIVE) === 0 || (flags & ENCODED) !== 0) continue
+        bytes += valueBytesInPlace(this.form === undefined ? value : this.form.store(value as V), DEFAULT_FORM).byteLength
+        entries++
+        break
+      }
+      if (entries === SAMPLES) break
+    }
+    return entries === 0 ? undefined : bytes / entries
+  }
+
   /** Second chance: what was used since the last look stays for this time. */
   evict(entries: number): number {
     const { firstGroup, lastGroup, epochs } = this.#surroundings
@@ -308,6 +322,8 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
 
   applyDrop(): void {}
 }
+
+const SAMPLES = 4
 
 /** Flag of an entry whose value is still as it was stored. */
 const ENCODED = 8

@@ -52,6 +52,7 @@ export class KeyedBackend implements KeyedContext {
   readonly #tables = new Map<string, GroupedTable<unknown>>()
   readonly #panes = new Map<string, WindowPanes<unknown>>()
   readonly #timers = new Map<string, TimerQueue>()
+  #rowBytes: number | undefined
   /** A walk over the keys is under way. */
   #visiting = false
   /** By key group; absent as long as no group is ahead. */
@@ -218,6 +219,7 @@ export class KeyedBackend implements KeyedContext {
     for (const state of this.#states()) if (!state.encode(this.#writer, expired)) return false
     this.#writer.cut()
     this.#surroundings.early.cut()
+    this.#rowBytes = this.#writer.averageBytes() ?? this.#rowBytes
     this.#epochs.thaw()
     return true
   }
@@ -241,10 +243,9 @@ export class KeyedBackend implements KeyedContext {
     return this.#states().reduce((sum, state) => sum + state.size, 0)
   }
 
-  /** Bytes of a row on average, of those that were written so far; a guess before. */
+  /** Bytes of a row on average: of those of the last snapshot, or before the first one, of a few that are looked at. */
   get rowBytes(): number {
-    const { rowsWritten, bytesWritten } = this.#writer
-    return rowsWritten === 0 ? UNKNOWN_ROW_BYTES : bytesWritten / rowsWritten
+    return this.#rowBytes ?? Math.max(0, ...this.#states().map((state) => state.sampleBytes?.() ?? 0))
   }
 
   /** Whether there may be anything, in memory or in the base. */
@@ -298,8 +299,6 @@ export class KeyedBackend implements KeyedContext {
     this.#resume(undefined, undefined, -1)
   }
 }
-
-const UNKNOWN_ROW_BYTES = 100
 
 function never(): boolean {
   return false

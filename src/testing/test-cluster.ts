@@ -286,7 +286,7 @@ export class TestCluster {
       registry: [],
       stateMemoryBytes: Number.POSITIVE_INFINITY,
       signals: new Signals(1).shared,
-      mode: { holdsChannels: true, stopsTheWorld: false },
+      mode: { holdsChannels: true, readsOnce: false, stopsTheWorld: false },
       restores: dealCheckpoint(manifest, this.#plan, { deltas: [], read: () => new Uint8Array() }),
     }
     // Work takes no time, so that batches do not depend on how fast the test runs.
@@ -301,6 +301,7 @@ export class TestCluster {
         if (attempt === this.#attempt) this.#onAcknowledge(checkpoint, snapshot)
       },
       ended: () => undefined,
+      read: () => undefined,
       fail: (error) => {
         if (attempt === this.#attempt) this.#failure = { error }
         this.#woken?.()

@@ -64,7 +64,8 @@ export class Told {
   readonly store: CheckpointStore
   readonly contents = new Map<number, Content>()
   readonly #rows = new Map<string, unknown>()
-  readonly #dropped: DroppedState[] = []
+  /** What the edition of the job that runs no longer has. */
+  #dropped: readonly DroppedState[] = []
   #checkpoint = 0
 
   constructor(store: CheckpointStore) {
@@ -87,6 +88,7 @@ export class Told {
   }
 
   checkpoint(all: Readonly<Record<string, readonly Change[]>>, more: Partial<Manifest> = {}): void {
+    if (Object.entries(all).some(([operator, own]) => own.some((each) => this.#lacks(operator, each)))) this.#dropped = []
     this.#checkpoint++
     const latest = this.store.latest()
     const earlier = latest === undefined ? [] : this.store.unfolded(latest)
@@ -94,15 +96,20 @@ export class Told {
       for (const each of own) this.#change(operator, each)
       return own.length === 0 ? [] : this.store.addDeltas(this.#checkpoint, operator, [deltaOf(own)])
     })
-    const manifest = { maxParallelism: GROUPS, dropped: [...this.#dropped], deltas: [...earlier, ...deltas], committables: [] }
+    const manifest = { maxParallelism: GROUPS, dropped: this.#dropped, deltas: [...earlier, ...deltas], committables: [] }
     this.store.complete(sampleManifest(this.#checkpoint, { ...manifest, ...more }))
     this.contents.set(this.#checkpoint, new Map(this.#rows))
+  }
+
+  /** Only an edition that has a state again writes to it. */
+  #lacks(operator: string, { table = 't' }: Change): boolean {
+    return this.#dropped.some((state) => state.operator === operator && state.name === table)
   }
 
   #change(operator: string, { key: keyOf, value: to, table = 't', window, timer, drop }: Change): void {
     if (drop !== undefined) {
       for (const id of this.#rows.keys())
-        if (id.startsWith(JSON.stringify([operator, 'w', drop]).slice(0, -1) + ',')) this.#rows.delete(id)
+        if (id.startsWith(`${JSON.stringify([operator, 'w', drop]).slice(0, -1)},`)) this.#rows.delete(id)
       return
     }
     const state = window !== undefined ? 'w' : timer !== undefined ? 'event-timer:' : table
@@ -111,10 +118,19 @@ export class Told {
     else this.#rows.set(id, timer === undefined ? to : undefined)
   }
 
-  /** The job no longer has a state; the checkpoint after that is the first one that does not know it. */
+  /**
+   * The job no longer has a state; the checkpoint after that is the first one that does not know it. As every start does that drops state, this one
+   * lets older checkpoints go and folds before.
+   */
   #lose(operator: string, table: string): void {
+    if (this.#checkpoint > 0) this.store.committed(this.#checkpoint, 1)
+    while (this.store.foldStep()) {}
+    this.lose(operator, table)
+  }
+
+  lose(operator: string, table: string): void {
     for (const id of this.#rows.keys()) if (id.startsWith(`["${operator}","${table}",`)) this.#rows.delete(id)
-    this.#dropped.push({ operator, kind: 'table', name: table, through: this.#checkpoint })
+    this.#dropped = [{ operator, kind: 'table', name: table, through: this.#checkpoint }]
     this.checkpoint({})
   }
 }

@@ -26,6 +26,8 @@ import { encodeIndex } from '../../src/checkpoint/savepoint-index.ts'
 import { openState } from '../../src/checkpoint/state-reader.ts'
 import { StoredCheckpoints } from '../../src/checkpoint/stored-checkpoints.ts'
 import { SluiceError } from '../../src/core/errors.ts'
+import { DeltaWriter } from '../../src/state/delta-chunk.ts'
+import { DEFAULT_FORM } from '../../src/state/row-value.ts'
 import { rowsOf } from './deltas.ts'
 import type { Content } from './histories.ts'
 import { contentOf, GROUPS, history, OPERATORS, Told } from './histories.ts'
@@ -67,7 +69,7 @@ function filled(job = 'words'): Told {
   told.follow({ type: 'fold', steps: 9 })
   told.checkpoint({
     first: [{ drop: 10 }, { key: 3 }, { key: 1, value: 'new', window: 10 }],
-    second: [{ key: 'late', value: 1, timer: 99 }],
+    second: [{ key: 'late', value: true, timer: 99 }],
   })
   return told
 }
@@ -150,6 +152,32 @@ describe('a savepoint', () => {
     )
   })
 
+  test('holds nothing of a state that is dropped, also where that is not folded', async () => {
+    const told = filled()
+    told.lose('first', 't')
+    const path = await written(told)
+    const text = readdirSync(path).map((name) => readFileSync(join(path, name), 'latin1'))
+    expect(text.join()).not.toContain('value 3')
+    expect(await contentIn(path)).toEqual(told.contents.get(3))
+    expect(await contentIn(told.store.directory)).toEqual(told.contents.get(3))
+  })
+
+  test('holds nothing of what unfolded changes say of a state that is dropped', async () => {
+    const told = new Told(claimed('unfolded'))
+    told.checkpoint({
+      first: [
+        { key: 1, value: 'gone' },
+        { key: 2, value: 'stays', window: 10 },
+      ],
+      second: [{ key: 1, value: 'other' }],
+    })
+    told.lose('first', 't')
+    const path = await written(told)
+    expect(readFileSync(join(path, 'state-00001.chunk'), 'latin1')).not.toContain('gone')
+    expect(await contentIn(path)).toEqual(told.contents.get(2))
+    expect(told.contents.get(2)!.size).toBe(2)
+  })
+
   test('of more than one slice lets others work meanwhile', async () => {
     const told = new Told(claimed('large'))
     for (let checkpoint = 1; checkpoint <= 20; checkpoint++) {
@@ -204,21 +232,31 @@ describe('an import', () => {
   test('that was interrupted is no state to go on with', async () => {
     const path = await written(filled())
     const store = claimed('other')
-    const savepoint = openSavepoint(path)
-    truncateSync(join(path, 'state-00002.chunk'), 50)
-    await expect(importSavepoint(store, savepoint)).rejects.toEqual(code('SAVEPOINT_UNREADABLE'))
+    store.beginImport(path)
+    // The process ends between two steps.
+    for await (const chunk of openSavepoint(path).chunks()) if (chunk.layer === 'base') store.importChunks([chunk], () => false)
+    expect(store.sizes().baseRows).toBeGreaterThan(0)
     await store.release(false)
     const next = CheckpointStore.open(directory, 'other')
     opened.push(next)
     next.claim(() => 'unused')
     expect(next.importing).toBe(path)
     expect(() => next.latest()).toThrow(code('SAVEPOINT_UNREADABLE'))
-    await expect(importSavepoint(next, savepoint)).rejects.toThrow('empty store')
+    await expect(importSavepoint(next, openSavepoint(path))).rejects.toThrow('empty store')
     next.forget('another run')
     expect(next.latest()).toBeUndefined()
     expect(next.sizes().baseRows).toBe(0)
-    await importSavepoint(next, openSavepoint(await written(filled('more'))))
+    await importSavepoint(next, openSavepoint(path))
     expect(next.latest()!.checkpoint).toBe(2)
+  })
+
+  test('of a damaged savepoint is not completed', async () => {
+    const path = await written(filled())
+    const store = claimed('other')
+    const savepoint = openSavepoint(path)
+    truncateSync(join(path, 'state-00002.chunk'), 50)
+    await expect(importSavepoint(store, savepoint)).rejects.toEqual(code('SAVEPOINT_UNREADABLE'))
+    expect(() => store.latest()).toThrow(code('SAVEPOINT_UNREADABLE'))
   })
 })
 
@@ -326,6 +364,29 @@ describe('a damaged savepoint', () => {
     expect(await outcome(join(directory, 'nowhere'))).toBe('SAVEPOINT_UNREADABLE')
   })
 
+  test('gives out no chunk that is not as it was written', async () => {
+    const bytesOf = async (folder: string): Promise<readonly string[]> => {
+      const given: string[] = []
+      try {
+        for await (const { bytes } of openSavepoint(folder).chunks()) given.push(Buffer.from(bytes).toString('hex'))
+      } catch (error) {
+        expect(error).toEqual(code('SAVEPOINT_UNREADABLE'))
+      }
+      return given
+    }
+    const expected = await bytesOf(path)
+    const length = statSync(join(path, 'state-00001.chunk')).size
+    for (let at = 16; at < length; at += 5) {
+      damaged((file) => {
+        const bytes = readFileSync(file)
+        bytes[at]! ^= 1
+        writeFileSync(file, bytes)
+      }, 'state-00001.chunk')
+      const given = await bytesOf(copy)
+      expect(given).toEqual(expected.slice(0, given.length))
+    }
+  })
+
   test('of two files that changed places is refused', async () => {
     damaged(() => undefined, 'manifest')
     const [first, second] = ['state-00001.chunk', 'state-00002.chunk'].map((name) => readFileSync(join(copy, name)))
@@ -350,11 +411,11 @@ function forged(files: readonly Uint8Array[], more: Readonly<Record<string, unkn
   return path
 }
 
-function header(): Buffer {
+function header(layer = 2): Buffer {
   const bytes = Buffer.alloc(16)
   bytes.write('SLSC')
   bytes.writeUInt16LE(1, 4)
-  bytes[6] = 2
+  bytes[6] = layer
   bytes.writeUInt32LE(1, 8)
   return bytes
 }
@@ -394,6 +455,29 @@ describe('a hostile savepoint', () => {
     ).toBe('SAVEPOINT_UNREADABLE')
     // A key group that there is not.
     expect(await outcome(withChunk(2, 1, 0, 0, 0, 0, 255, 255, ...Array<number>(12).fill(0)))).toBe('SAVEPOINT_UNREADABLE')
+  })
+
+  test('is told by a base that is none', async () => {
+    const base = (chunk: Uint8Array): string =>
+      forged([manifest, Buffer.concat([header(1), frame(Buffer.concat([Buffer.from([1, 0, 0x61]), chunk]))])])
+    const state = { kind: 'table', name: 't' } as const
+    const chunk = (write: (writer: DeltaWriter) => void): Uint8Array => {
+      const writer = new DeltaWriter()
+      write(writer)
+      writer.cut()
+      return writer.take()[0]!.bytes
+    }
+    const put = (writer: DeltaWriter, key: number, name = 't'): void =>
+      writer.put({ ...state, name }, 0, 0, key, key, DEFAULT_FORM)
+    const bases: readonly ((writer: DeltaWriter) => void)[] = [
+      (writer) => [2, 1].forEach((key) => put(writer, key)),
+      (writer) => [1, 1].forEach((key) => put(writer, key)),
+      (writer) => ['t', 'u'].forEach((name) => put(writer, 1, name)),
+      (writer) => writer.remove(state, 0, 0, 1),
+      (writer) => writer.drop(state, 0, 0, 0),
+    ]
+    for (const write of bases) await expect(openState(base(chunk(write)))).rejects.toEqual(code('SAVEPOINT_UNREADABLE'))
+    expect((await openState(base(chunk((writer) => [1, 2].forEach((key) => put(writer, key)))))).states()).toHaveLength(1)
   })
 
   test('is told by what its manifest is', async () => {

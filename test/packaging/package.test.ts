@@ -42,7 +42,7 @@ test.each(entries)('the export %s has a source, and types and code that the buil
 })
 
 test('the engine and what tests need are exported, and they are all there is', () => {
-  expect(entries.map(([name]) => name)).toEqual(['.', './testing'])
+  expect(entries.map(([name]) => name)).toEqual(['.', './testing', './state'])
 })
 
 test('sluice/testing needs no test runner', () => {

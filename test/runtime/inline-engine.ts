@@ -65,7 +65,7 @@ export interface InlineDelta {
   readonly chunk: DeltaChunk
 }
 
-const MODE: CheckpointMode = { holdsChannels: true, stopsTheWorld: false }
+const MODE: CheckpointMode = { holdsChannels: true, readsOnce: false, stopsTheWorld: false }
 
 /**
  * All subtasks of a job in one thread, with the engine's own plan, tasks, channels and restore, and with the choice of who works next, the
@@ -126,6 +126,7 @@ export class InlineEngine {
       progress: () => {},
       acknowledge: (checkpoint, snapshot) =>
         this.#snapshots.set(checkpoint, [...(this.#snapshots.get(checkpoint) ?? []), snapshot]),
+      read: () => undefined,
       ended: () => {},
       fail: (error) => this.#failures.push(error),
       wake: () => {},

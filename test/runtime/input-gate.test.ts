@@ -51,6 +51,16 @@ describe('an input gate', () => {
     expect(drained()).toEqual(['0 a', '0 watermark 1', '0 b', '0 watermark 2', '0 new'])
   })
 
+  test('gives what was on its way in any channel before what comes in through another, which may have the same keys now', () => {
+    const { channels, gate, drained } = gateOf(2)
+    for (const name of ['new', 'newer']) channels[1]!.write(records(name))
+    gate.restore(
+      0,
+      ['a', 'b', 'c'].map((name) => ({ values: encodeValue([name]), timestamps: [1] })),
+    )
+    expect(drained()).toEqual(['0 a', '0 b', '0 c', '1 new', '1 newer'])
+  })
+
   test('holds back what was on its way as it does what comes in', () => {
     const { aligner, gate, drained } = gateOf(2)
     gate.restore(0, [{ values: encodeValue(['a']), timestamps: [1] }])

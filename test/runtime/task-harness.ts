@@ -51,7 +51,7 @@ export interface HarnessOptions {
   readonly keyOf?: (value: unknown) => unknown
 }
 
-const EXACTLY_ONCE: CheckpointMode = { holdsChannels: true, stopsTheWorld: false }
+const EXACTLY_ONCE: CheckpointMode = { holdsChannels: true, readsOnce: false, stopsTheWorld: false }
 
 /** A snapshot as a restore needs it: what the operators say, and the chunks of their keyed state. */
 export interface Cut {

@@ -225,7 +225,7 @@ describe('an urgent snapshot', () => {
 })
 
 describe('a task that stands still for a checkpoint', () => {
-  const mode: CheckpointMode = { holdsChannels: true, stopsTheWorld: true }
+  const mode: CheckpointMode = { holdsChannels: true, readsOnce: false, stopsTheWorld: true }
 
   test('handles nothing behind the snapshot before it is told to go on', async () => {
     const own = harness({ inputs: 1, mode })
@@ -252,7 +252,7 @@ describe('a task that stands still for a checkpoint', () => {
 
 describe('a task that holds no channels', () => {
   test('handles what lies behind a barrier before its snapshot', async () => {
-    const own = harness({ mode: { holdsChannels: false, stopsTheWorld: false } })
+    const own = harness({ mode: { holdsChannels: false, readsOnce: false, stopsTheWorld: false } })
     own.send(0, records('a'), barrier(1), records('behind'))
     expect(flat(own.run())).toEqual(['a', 'behind'])
     own.send(1, records('b'), barrier(1), records('c'))

@@ -187,7 +187,7 @@ describe('chunks of changes', () => {
     expect(read(chunk!.bytes)).toEqual([put(0, 'a', 1)])
     expect(writer.take()).toHaveLength(1)
     expect(writer.take()).toEqual([])
-    expect(writer.rowsWritten).toBe(2)
+    expect(writer.averageBytes()).toBeGreaterThan(0)
   })
 
   test('can be read from the middle of a larger buffer', () => {

@@ -1,0 +1,47 @@
+import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
+import type { SplitState } from '../protocol/messages.ts'
+
+/** Notes that come within this time are written together. */
+const TOGETHER_MS = 2
+
+/** Writes down how far sources have read (`guarantee: 'at-most-once'`), many in one transaction, and then tells them that they may go on. */
+export class ReadNotes {
+  readonly #store: CheckpointStore
+  readonly #noted: (subtask: string, sequence: number) => void
+  readonly #fail: (error: unknown) => void
+  #waiting: { readonly subtask: string; readonly sequence: number; readonly splits: readonly SplitState[] }[] = []
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(store: CheckpointStore, noted: (subtask: string, sequence: number) => void, fail: (error: unknown) => void) {
+    this.#store = store
+    this.#noted = noted
+    this.#fail = fail
+  }
+
+  add(subtask: string, sequence: number, splits: readonly SplitState[]): void {
+    this.#waiting.push({ subtask, sequence, splits })
+    this.#timer ??= setTimeout(() => this.#write(), TOGETHER_MS)
+  }
+
+  #write(): void {
+    this.#timer = undefined
+    const waiting = this.#waiting
+    this.#waiting = []
+    const reads = new Map<string, SplitState[]>()
+    for (const { subtask, splits } of waiting) {
+      const source = subtask.slice(0, subtask.lastIndexOf('/'))
+      reads.set(source, [...(reads.get(source) ?? []), ...splits])
+    }
+    try {
+      this.#store.noteReads(reads)
+    } catch (error) {
+      return this.#fail(error)
+    }
+    for (const { subtask, sequence } of waiting) this.#noted(subtask, sequence)
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+    this.#waiting = []
+  }
+}
