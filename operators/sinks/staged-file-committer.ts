@@ -1,5 +1,6 @@
 import { readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { diskFull, isNoSpace } from '../../src/core/disk-full.ts'
 import { messageOf, SluiceError } from '../../src/core/errors.ts'
 import type { SinkCommitter, SinkCommitterContext, SinkOpening } from '../../src/core/sink.ts'
 import { claimFolder, releaseFolder } from './folder-claims.ts'
@@ -144,6 +145,7 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
 
   #coded(error: unknown, code: 'OUTPUT_UNWRITABLE' | 'COMMIT_FAILED', what: string): SluiceError {
     if (error instanceof SluiceError) return error
+    if (isNoSpace(error)) return diskFull(`${what} ${this.#folder}`, this.#folder, error, { operator: this.#context.operator })
     return this.#error(code, `${what} ${this.#folder}: ${messageOf(error)}`, { cause: error })
   }
 

@@ -1,6 +1,7 @@
 import { close, closeSync, fsync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { diskFull, isNoSpace } from '../../src/core/disk-full.ts'
 import { messageOf, SluiceError } from '../../src/core/errors.ts'
 import type { SinkWriter, SinkWriterContext } from '../../src/core/sink.ts'
 import { syncFolder } from './folders.ts'
@@ -118,12 +119,12 @@ export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
   /** The first error stays: what follows it would only be its echo. */
   #fail(name: string, cause: unknown): SluiceError {
     const { operator, subtask } = this.#context
-    const path = join(this.#options.folder, name)
-    this.#failure ??= new SluiceError('OUTPUT_UNWRITABLE', `Cannot write ${path}: ${messageOf(cause)}`, {
-      cause,
-      operator,
-      subtask,
-    })
+    const { folder } = this.#options
+    const what = `Cannot write ${join(folder, name)}`
+    const place = { operator, subtask }
+    this.#failure ??= isNoSpace(cause)
+      ? diskFull(what, folder, cause, place)
+      : new SluiceError('OUTPUT_UNWRITABLE', `${what}: ${messageOf(cause)}`, { cause, ...place })
     return this.#failure
   }
 }

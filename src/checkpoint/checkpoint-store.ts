@@ -1,16 +1,19 @@
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { assert } from '../core/assert.ts'
+import { diskFull } from '../core/disk-full.ts'
 import { SluiceError } from '../core/errors.ts'
 import { encodeValue } from '../core/value-codec.ts'
 import type { SplitState } from '../protocol/messages.ts'
-import { rowKeyInPlace, rowValue } from '../state/base-rows.ts'
+import { rowKey, rowValue } from '../state/base-rows.ts'
 import type { DeltaChunk, StateIdentity } from '../state/delta-chunk.ts'
-import { readDelta } from '../state/delta-chunk.ts'
+import { ROWS_PER_LOOK } from '../state/epochs.ts'
 import type { CheckpointRecord } from './checkpoint-history.ts'
 import { HISTORY_RECORDS } from './checkpoint-history.ts'
-import { diskFull, isRoomLeft } from './disk-space.ts'
+import { isRoomLeft } from './disk-space.ts'
 import { environmentPath, guarded, openForWriting } from './environment.ts'
+import type { FoldedDrop, FoldedRow } from './fold-batch.ts'
+import { FoldBatch } from './fold-batch.ts'
 import type { DroppedState, Manifest, StoredDelta } from './manifest.ts'
 import { encodeManifest } from './manifest.ts'
 import type { ProcessIdentity } from './process-identity.ts'
@@ -35,6 +38,9 @@ const RESERVED_IDS = 10
 const CHUNK_FLUSH_BYTES = 4 << 20
 const REMOVE_AT_ONCE = 256
 const ROWS_AT_ONCE = 4096
+const FOLD_MS = 4
+/** A row that is changed has its page written anew, and each that is far from the others one of its own. */
+const PAGE_BYTES = 4096
 
 /** How the state of a job was found. */
 export interface Claim {
@@ -52,22 +58,28 @@ interface Fold {
   readonly deltas: readonly StoredDelta[]
   readonly dropped: readonly DroppedState[]
   next: number
+  batch: Batch | undefined
+}
+
+/** So many bytes of chunks are merged before they go into the base. */
+const BATCH_BYTES = 8 << 20
+
+/** Changes that are gathered, and then written. */
+interface Batch {
+  readonly content: FoldBatch
+  bytes: number
+  readonly folded: StoredDelta[]
+  /** How many of the drops are done. */
+  drops: number
+  /** Absent until the drops are done. */
+  rows: readonly FoldedRow[] | undefined
+  nextRow: number
 }
 
 /** A chunk that is to go into the base. */
 export interface OperatorChunk {
   readonly operator: string
   readonly bytes: Uint8Array
-}
-
-/** A row of a chunk on its way into the base. */
-interface DeltaRow {
-  readonly operator: string
-  readonly state: StateIdentity
-  readonly group: number
-  readonly namespace: number
-  readonly key: Uint8Array
-  readonly value: Uint8Array | undefined
 }
 
 export class CheckpointStore extends StoredCheckpoints {
@@ -156,7 +168,7 @@ export class CheckpointStore extends StoredCheckpoints {
   /** A full disk is not told here: what finds no room stays in memory, and the manifest's transaction meets the same wall or finds it gone. */
   #flush(): void {
     try {
-      this.#write('cannot write a snapshot', () => this.#putBuffered())
+      this.#write('cannot write a snapshot', () => this.#putBuffered(), this.#bufferedBytes)
     } catch (error) {
       if (error instanceof SluiceError && error.code === 'DISK_FULL') return
       throw error
@@ -175,17 +187,19 @@ export class CheckpointStore extends StoredCheckpoints {
    */
   complete(manifest: Manifest, record?: CheckpointRecord): void {
     const { checkpoint } = manifest
-    this.#write(`cannot complete checkpoint ${checkpoint}`, () => {
+    const bytes = asBuffer(encodeManifest(manifest))
+    const write = (): void => {
       this.#checkFence()
       const latest = this.latestCheckpoint ?? -1
       assert(checkpoint > latest, `checkpoint ${checkpoint} completes after ${latest}`)
       this.#putBuffered()
-      this.tables.checkpoints.putSync(checkpoint, asBuffer(encodeManifest(manifest)))
+      this.tables.checkpoints.putSync(checkpoint, bytes)
       this.#put('latest', checkpoint)
       this.#unregister(manifest.dropped, checkpoint)
       if (record !== undefined) this.#putRecord(record)
       if (checkpoint + RESERVED_IDS > this.#reserved) this.#reserve(checkpoint)
-    })
+    }
+    this.#write(`cannot complete checkpoint ${checkpoint}`, write, this.#bufferedBytes + bytes.byteLength)
     this.#buffered = []
     this.#bufferedBytes = 0
     for (const id of this.#sequences.keys()) if (id <= checkpoint) this.#sequences.delete(id)
@@ -255,8 +269,11 @@ export class CheckpointStore extends StoredCheckpoints {
     this.forgetReads()
   }
 
-  /** Forgets all checkpoints and takes a new run; numbers of attempts and checkpoints go on, so that none is ever used twice. */
-  forget(run: string): Claim {
+  /**
+   * Forgets all checkpoints and takes a new run; numbers of attempts and checkpoints go on, so that none is ever used twice.
+   * @param importing the savepoint that takes their place: a process that ends before its import has begun must not leave a store that looks new
+   */
+  forget(run: string, importing?: string): Claim {
     this.#write('cannot forget the state', () => {
       this.#checkFence()
       for (const id of this.retained()) this.tables.checkpoints.removeSync(id)
@@ -271,6 +288,7 @@ export class CheckpointStore extends StoredCheckpoints {
         'states',
         this.registry().map(() => undefined),
       )
+      if (importing !== undefined) this.#put('importing', importing)
       this.#put('run', run)
       this.#claim = { ...this.#claim!, run }
     })
@@ -318,22 +336,16 @@ export class CheckpointStore extends StoredCheckpoints {
   }
 
   /**
-   * Takes the next chunk into the base. True when there is more to do; false when the base holds everything up to the oldest retained
-   * checkpoint. @throws SluiceError `CHECKPOINT_UNREADABLE`, `DISK_FULL`, `STORE_FAILED`
+   * Does a part of a fold: reads a few chunks, forgets a window, or writes rows. True when there is more to do; false when the base holds
+   * everything up to the oldest retained checkpoint.
+   * @param ms how long a part may take; longer ones take more of the thread and less of the disk's time
+   * @throws SluiceError `CHECKPOINT_UNREADABLE`, `DISK_FULL`, `STORE_FAILED`
    */
-  foldStep(): boolean {
+  foldStep(ms = FOLD_MS): boolean {
     const fold = (this.#fold ??= this.#beginFold())
     if (fold === undefined) return false
-    if (fold.next < fold.deltas.length) {
-      this.#foldDelta(fold.deltas[fold.next]!, fold.dropped)
-      fold.next++
-      return true
-    }
-    this.#write('cannot finish a fold', () => {
-      this.#checkFence()
-      this.#put('folded', fold.through)
-    })
-    this.#fold = undefined
+    if (fold.batch === undefined && fold.next === fold.deltas.length) this.#finishFold(fold)
+    else this.#foldBatch(fold, ms)
     return true
   }
 
@@ -341,69 +353,95 @@ export class CheckpointStore extends StoredCheckpoints {
     const [oldest] = this.retained()
     if (oldest === undefined || oldest <= this.foldedThrough) return undefined
     const manifest = this.manifest(oldest)
-    return { through: oldest, deltas: this.unfolded(manifest), dropped: manifest.dropped, next: 0 }
+    return { through: oldest, deltas: this.unfolded(manifest), dropped: manifest.dropped, next: 0, batch: undefined }
   }
 
-  #foldDelta(delta: StoredDelta, dropped: readonly DroppedState[]): void {
-    const { checkpoint } = delta
-    const isDropped = (operator: string, { kind, name }: StateIdentity): boolean =>
-      dropped.some((each) => each.operator === operator && each.kind === kind && each.name === name && checkpoint <= each.through)
-    // In one step with its last rows, so that its place is free for what the base needs.
-    this.#applyChunks([{ operator: delta.operator, bytes: this.readDelta(delta) }], isDropped, () => {
-      this.#put('folding', [checkpoint, delta.sequence])
-      this.tables.deltas.removeSync([checkpoint, delta.sequence])
+  #finishFold({ through }: Fold): void {
+    this.#write('cannot finish a fold', () => {
+      this.#checkFence()
+      this.#put('folded', through)
+    })
+    this.#fold = undefined
+  }
+
+  #foldBatch(fold: Fold, ms: number): void {
+    const batch = (fold.batch ??= this.#newBatch())
+    if (!this.#gather(fold, batch, ms) || !this.#applyBatch(batch, ms)) return
+    this.#finishBatch(batch.folded)
+    fold.batch = undefined
+  }
+
+  #newBatch(): Batch {
+    const content = new FoldBatch((operator, state) => this.#numberOf(operator, state))
+    return { content, bytes: 0, folded: [], drops: 0, rows: undefined, nextRow: 0 }
+  }
+
+  /** Reads chunks until the batch is full. False: not yet. */
+  #gather(fold: Fold, batch: Batch, ms: number): boolean {
+    const untilMs = performance.now() + ms
+    // Once anything of it is written, a batch takes no more.
+    const isOpen = batch.drops === 0 && batch.rows === undefined
+    while (isOpen && batch.bytes < BATCH_BYTES && fold.next < fold.deltas.length) {
+      const delta = fold.deltas[fold.next]!
+      batch.content.add(delta.operator, this.readDelta(delta), (state) => isDropped(delta, state, fold.dropped))
+      batch.folded.push(delta)
+      batch.bytes += delta.length
+      fold.next++
+      if (performance.now() >= untilMs) return false
+    }
+    return true
+  }
+
+  /** Forgets one window, or writes some rows. False: not all of it yet. */
+  #applyBatch(batch: Batch, ms: number): boolean {
+    const drop = batch.content.drops[batch.drops]
+    if (drop !== undefined) {
+      this.#dropRows(drop)
+      batch.drops++
+      return false
+    }
+    const rows = (batch.rows ??= [...batch.content.rows()])
+    const put = (): number => this.#putRows(rows, batch.nextRow, ms)
+    const wantedBytes = Math.min(rows.length - batch.nextRow, ROWS_AT_ONCE) * PAGE_BYTES
+    const next = this.#write('cannot bring a snapshot into the base', put, wantedBytes)
+    batch.nextRow = next
+    return next === rows.length
+  }
+
+  /** Returns the place of the first row that is not written. */
+  #putRows(rows: readonly FoldedRow[], from: number, ms: number): number {
+    this.#checkFence()
+    const untilMs = performance.now() + ms
+    for (let place = from; place < rows.length; place++) {
+      const { rowKey, key, value } = rows[place]!
+      if (value === undefined) this.tables.state.removeSync(rowKey)
+      else this.tables.state.putSync(rowKey, asBuffer(rowValue(key, value)))
+      if ((place - from) % ROWS_PER_LOOK === ROWS_PER_LOOK - 1 && performance.now() >= untilMs) return place + 1
+    }
+    return rows.length
+  }
+
+  /** The chunks go in the step that says that the base holds them, so that their place is free for what the base needs. */
+  #finishBatch(folded: readonly StoredDelta[]): void {
+    const last = folded[folded.length - 1]!
+    this.#write('cannot finish a fold', () => {
+      this.#checkFence()
+      this.#put('folding', [last.checkpoint, last.sequence])
+      for (const { checkpoint, sequence } of folded) this.tables.deltas.removeSync([checkpoint, sequence])
     })
   }
 
-  /** In transactions of bounded size; a drop of a large window takes several of its own. @param finish is carried out with the last one */
-  #applyChunks(
-    chunks: readonly OperatorChunk[],
-    isDropped: (operator: string, state: StateIdentity) => boolean,
-    finish: () => void = () => undefined,
-  ): void {
-    let rows: DeltaRow[] = []
-    const flush = (finish?: () => void): void => {
-      if (rows.length === 0 && finish === undefined) return
-      const due = rows
-      rows = []
-      this.#write('cannot bring a snapshot into the base', () => {
-        this.#checkFence()
-        for (const row of due) this.#putRow(row)
-        finish?.()
-      })
-    }
-    for (const { operator, bytes } of chunks) {
-      readDelta(bytes, {
-        row: (state, group, namespace, key, value) => {
-          if (isDropped(operator, state)) return
-          rows.push({ operator, state, group, namespace, key, value })
-          if (rows.length >= ROWS_AT_ONCE) flush()
-        },
-        drop: (state, first, last, namespace) => {
-          if (isDropped(operator, state)) return
-          flush()
-          this.#dropRows(operator, state, first, last, namespace)
-        },
-      })
-    }
-    flush(finish)
-  }
-
-  #putRow({ operator, state, group, namespace, key, value }: DeltaRow): void {
-    const row = rowKeyInPlace(this.#numberOf(operator, state), state, group, namespace, key)
-    if (value === undefined) this.tables.state.removeSync(row)
-    else this.tables.state.putSync(row, asBuffer(rowValue(key, value)))
-  }
-
-  #dropRows(operator: string, state: StateIdentity, firstGroup: number, lastGroup: number, namespace: number): void {
+  /** In transactions of bounded size: a window may be large. */
+  #dropRows({ operator, state, firstGroup, lastGroup, namespace }: FoldedDrop): void {
     const base = this.base(operator)
+    const number = this.#numberOf(operator, state)
     for (let group = firstGroup; group <= lastGroup; group++) {
       for (;;) {
         const rows = base.page(state, group, namespace, undefined, ROWS_AT_ONCE).filter((row) => row.namespace === namespace)
         if (rows.length === 0) break
         this.#write('cannot bring a snapshot into the base', () => {
           this.#checkFence()
-          for (const { key } of rows) this.#putRow({ operator, state, group, namespace, key, value: undefined })
+          for (const { key } of rows) this.tables.state.removeSync(rowKey(number, state, group, namespace, key))
         })
       }
     }
@@ -418,7 +456,8 @@ export class CheckpointStore extends StoredCheckpoints {
   beginImport(savepoint: string): void {
     this.#write('cannot begin an import', () => {
       this.#checkFence()
-      const isEmpty = this.latestCheckpoint === undefined && this.importing === undefined && this.registry().length === 0
+      const isExpected = [undefined, savepoint].includes(this.importing)
+      const isEmpty = this.latestCheckpoint === undefined && isExpected && this.registry().length === 0
       assert(isEmpty, 'a savepoint is imported into an empty store')
       this.#put('importing', savepoint)
     })
@@ -426,7 +465,9 @@ export class CheckpointStore extends StoredCheckpoints {
 
   /** Takes chunks of a savepoint into the base, in the order in which they apply. */
   importChunks(chunks: readonly OperatorChunk[], isDropped: (operator: string, state: StateIdentity) => boolean): void {
-    this.#applyChunks(chunks, isDropped)
+    const batch = this.#newBatch()
+    for (const { operator, bytes } of chunks) batch.content.add(operator, bytes, (state) => isDropped(operator, state))
+    while (!this.#applyBatch(batch, FOLD_MS)) {}
   }
 
   /** Everything is in the base: the checkpoint that the savepoint was is the newest one, and complete. */
@@ -463,12 +504,16 @@ export class CheckpointStore extends StoredCheckpoints {
 
   /** The number of a state, which it is given when its first row comes. */
   #numberOf(operator: string, { kind, name }: StateIdentity): number {
-    this.#registry ??= super.registry()
-    const number = this.#registry.findIndex((each) => each?.operator === operator && each.kind === kind && each.name === name)
+    const known = this.registry()
+    const number = known.findIndex((each) => each?.operator === operator && each.kind === kind && each.name === name)
     if (number >= 0) return number
-    this.#registry = [...this.#registry, { operator, kind, name }]
-    this.#put('states', this.#registry)
-    return this.#registry.length - 1
+    const registry = [...known, { operator, kind, name }]
+    this.#write('cannot register a state', () => {
+      this.#checkFence()
+      this.#put('states', registry)
+    })
+    this.#registry = registry
+    return known.length
   }
 
   override registry(): StateRegistry {
@@ -539,18 +584,26 @@ export class CheckpointStore extends StoredCheckpoints {
     this.tables.meta.putSync(name, asBuffer(encodeValue(value)))
   }
 
-  #write<R>(what: string, action: () => R): R {
+  /** @param wantedBytes what it takes on the disk, by about: when it fails and there is less, that is why */
+  #write<R>(what: string, action: () => R, wantedBytes = 0): R {
     try {
       return guarded(what, () => this.tables.root.transactionSync(action))
     } catch (error) {
       // What was numbered in a transaction that failed has no number.
       this.#registry = undefined
-      if (error instanceof SluiceError && error.code === 'STORE_FAILED' && !isRoomLeft(this.directory)) {
+      if (error instanceof SluiceError && error.code === 'STORE_FAILED' && !isRoomLeft(this.directory, wantedBytes)) {
         throw diskFull(what, this.directory, error)
       }
       throw error
     }
   }
+}
+
+/** Whether what a chunk says of a state counts for nothing. */
+function isDropped(delta: StoredDelta, { kind, name }: StateIdentity, dropped: readonly DroppedState[]): boolean {
+  return dropped.some(
+    (each) => each.operator === delta.operator && each.kind === kind && each.name === name && delta.checkpoint <= each.through,
+  )
 }
 
 function stateStart(number: number): Buffer {

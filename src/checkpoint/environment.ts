@@ -8,8 +8,8 @@ import { checkStoreFile } from './store-file.ts'
 /*
  * The only file that opens LMDB. One environment for each job, five tables:
  *
- *   meta         'format', 'owner', 'run', 'attempt', 'latest', 'committed', 'reserved', 'finished', 'folded',
- *                'folding', 'states', 'purge', 'importing', and 'read <source>' of jobs that read at most once
+ *   meta         'owner', 'run', 'attempt', 'latest', 'committed', 'reserved', 'finished', 'folded', 'folding',
+ *                'states', 'purge', 'importing', and 'read <source>' of jobs that read at most once
  *   checkpoints  id -> manifest
  *   deltas       [checkpoint, sequence] -> chunk
  *   state        row key -> value: the base

@@ -215,6 +215,8 @@ function layerOf(header: Buffer, path: string, name: string, number: number): Sa
   if (version !== SAVEPOINT_VERSION || layer === undefined || header.readUInt32LE(8) !== number) {
     throw unreadableSavepoint(path, name, 'its header is not that of this file')
   }
+  if (header[7] !== 0 || header.readUInt32LE(12) !== 0)
+    throw unreadableSavepoint(path, name, 'its header has marks that this program does not know')
   return layer
 }
 

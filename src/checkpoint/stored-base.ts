@@ -10,6 +10,7 @@ import {
 } from '../state/base-rows.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
 import type { BaseRow, OperatorBase } from '../state/state-base.ts'
+import { damagedRow } from '../state/stored-row.ts'
 import type { Tables } from './environment.ts'
 
 /** A state of which the base may hold rows; its place in the list is its number in row keys. `undefined`: the number is no longer in use. */
@@ -40,8 +41,10 @@ export class StoredOperatorBase implements OperatorBase {
   get(state: StateIdentity, group: number, namespace: number, key: Uint8Array): Uint8Array | undefined {
     const number = this.#numberOf(state)
     if (number < 0) return undefined
-    const stored = this.#tables.state.getBinary(rowKeyInPlace(number, state, group, namespace, key))
-    return stored === undefined ? undefined : valueOfRow(stored)
+    return this.#read(state, () => {
+      const stored = this.#tables.state.getBinary(rowKeyInPlace(number, state, group, namespace, key))
+      return stored === undefined ? undefined : valueOfRow(stored)
+    })
   }
 
   page(
@@ -57,21 +60,32 @@ export class StoredOperatorBase implements OperatorBase {
       after === undefined
         ? rangeStart(number, state, group, fromNamespace)
         : behindRow(rowKey(number, state, group, after.namespace, after.key))
-    const rows = this.#tables.state.getRange({ start, end: behindGroup(number, group), limit })
-    return [...rows].map((row) => baseRow(state, row))
+    return this.#read(state, () => {
+      const rows = this.#tables.state.getRange({ start, end: behindGroup(number, group), limit })
+      return [...rows].map((row) => baseRow(state, row))
+    })
   }
 
   nextNamespace(state: StateIdentity, group: number, above: number): number | undefined {
     const number = this.#numberOf(state)
     if (number < 0) return undefined
     const start = behindNamespace(number, state, group, above)
-    for (const row of this.#tables.state.getRange({ start, end: behindGroup(number, group), limit: 1 }))
-      return baseRow(state, row).namespace
-    return undefined
+    return this.#read(state, () => {
+      const [row] = this.#tables.state.getRange({ start, end: behindGroup(number, group), limit: 1 })
+      return row === undefined ? undefined : baseRow(state, row).namespace
+    })
   }
 
   refresh(): void {
     this.#tables.root.resetReadTxn()
+  }
+
+  #read<R>(state: StateIdentity, action: () => R): R {
+    try {
+      return action()
+    } catch (error) {
+      throw damagedRow(state, error, this.#operator)
+    }
   }
 
   /** -1 as long as the base has nothing of it. */

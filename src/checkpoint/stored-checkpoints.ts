@@ -113,6 +113,21 @@ export class StoredCheckpoints {
     return new Uint8Array(stored)
   }
 
+  /** The newest checkpoint before this one that is whole, in every chunk that the base does not hold. */
+  readableBefore(checkpoint: number): number | undefined {
+    return this.retained().findLast((older) => older < checkpoint && this.#isReadable(older))
+  }
+
+  #isReadable(checkpoint: number): boolean {
+    try {
+      for (const delta of this.unfolded(this.manifest(checkpoint))) this.readDelta(delta)
+      return true
+    } catch (error) {
+      if (error instanceof SluiceError) return false
+      throw error
+    }
+  }
+
   /** The base of an operator, as it is whenever it is asked. */
   base(operator: string): StoredOperatorBase {
     return new StoredOperatorBase(this.tables, operator, () => this.registry())

@@ -44,18 +44,33 @@ export class StoredInstant implements RowLayer {
     if (checkpoint === undefined) throw noState('the job has no complete checkpoint')
     const bytes = this.#read(() => this.#tables.checkpoints.get(checkpoint, { transaction: this.#transaction }))
     if (bytes !== undefined) return decodeManifest(bytes, checkpoint)
-    const kept = this.#read(() => [...this.#tables.checkpoints.getKeys({ transaction: this.#transaction })])
+    const kept = this.retained()
     throw new SluiceError('INVALID_OPTION', `there is no checkpoint ${checkpoint}`, {
       hint: kept.length === 0 ? 'none is kept' : `kept are: ${kept.join(', ')}`,
     })
   }
 
+  /** Ids of all complete checkpoints, oldest first. */
+  retained(): readonly number[] {
+    return this.#read(() => [...this.#tables.checkpoints.getKeys({ transaction: this.#transaction })])
+  }
+
+  /** The savepoint whose import was begun and has not come to its end. */
+  get importing(): string | undefined {
+    return this.#get<string>('importing')
+  }
+
+  /** What a checkpoint adds to the base, in the order in which it applies. */
+  unfolded(manifest: Manifest): readonly StoredDelta[] {
+    return unfoldedOf(manifest, this.#get<number>('folded') ?? -1, this.#get<ChunkPlace>('folding'))
+  }
+
   /** What a checkpoint says beside the base. @throws SluiceError `CHECKPOINT_UNREADABLE` */
   async overlay(manifest: Manifest): Promise<StateOverlay> {
     const overlay = new StateOverlay()
-    for (const delta of unfoldedOf(manifest, this.#get<number>('folded') ?? -1, this.#get<ChunkPlace>('folding'))) {
+    for (const delta of this.unfolded(manifest)) {
       const gone = manifest.dropped.filter(({ operator, through }) => operator === delta.operator && delta.checkpoint <= through)
-      overlay.apply(delta.operator, this.#chunk(delta), ({ kind, name }) =>
+      overlay.apply(delta.operator, this.chunk(delta), ({ kind, name }) =>
         gone.some((state) => state.kind === kind && state.name === name),
       )
       await nextTurn()
@@ -63,7 +78,8 @@ export class StoredInstant implements RowLayer {
     return overlay
   }
 
-  #chunk({ checkpoint, sequence, length, crc32: checksum }: StoredDelta): Uint8Array {
+  /** A chunk of a checkpoint, proved whole. @throws SluiceError `CHECKPOINT_UNREADABLE` */
+  chunk({ checkpoint, sequence, length, crc32: checksum }: StoredDelta): Uint8Array {
     const stored = this.#read(() => this.#tables.deltas.get([checkpoint, sequence], { transaction: this.#transaction }))
     if (stored === undefined) throw unreadable(checkpoint, `its chunk ${sequence} is missing`)
     if (stored.byteLength === length && crc32(stored) === checksum) return stored

@@ -74,7 +74,8 @@ function graphOf(manifest: Manifest, committedThrough: number): StoredGraph {
   return { checkpoint, graph, maxParallelism, uncommittedSinks: [...new Set(committables.map(({ operator }) => operator))] }
 }
 
-function checkpointOf({ checkpoint, completedAtMs, deltas }: Manifest, manifestBytes: number): StoredCheckpoint {
+/** A checkpoint that is kept. */
+export function checkpointOf({ checkpoint, completedAtMs, deltas }: Manifest, manifestBytes: number): StoredCheckpoint {
   const own = deltas.filter((delta) => delta.checkpoint === checkpoint)
   return { id: checkpoint, completedAtMs, bytes: own.reduce((sum, { length }) => sum + length, manifestBytes) }
 }

@@ -87,6 +87,8 @@ export class Checkpointing {
   #over = false
   #committed: Promise<void> = Promise.resolve()
   #wholeInput = false
+  /** Why the last checkpoint could not be stored, if that is how it failed. */
+  #storeFailure: SluiceError | undefined
 
   constructor(parts: CheckpointingParts) {
     this.#parts = parts
@@ -228,7 +230,8 @@ export class Checkpointing {
       case 'fail':
         return this.#parts.fail(
           new SluiceError('CHECKPOINT_FAILED', command.reason, {
-            hint: 'see checkpoint.timeout and checkpoint.tolerableFailures',
+            hint: this.#storeFailure?.hint ?? 'see checkpoint.timeout and checkpoint.tolerableFailures',
+            cause: this.#storeFailure,
           }),
         )
       case 'finished':
@@ -267,6 +270,7 @@ export class Checkpointing {
 
   #abort(command: Extract<CoordinatorCommand, { type: 'abort' }>): void {
     const { checkpoint, reason, failure, requests } = command
+    if (failure?.phase !== 'store') this.#storeFailure = undefined
     const { attempt, broadcast, signals, observer, store } = this.#parts
     const flight = this.#flights.get(checkpoint)
     this.#flights.delete(checkpoint)
@@ -343,6 +347,7 @@ export class Checkpointing {
       // Whether it is there is seen by looking, and not by what the call said.
       if (store.latestCheckpoint === manifest.checkpoint) return true
       if (!(error instanceof SluiceError && error.code === 'DISK_FULL')) throw error
+      this.#storeFailure = error
       this.#obey(this.#coordinator.onStoreFailed(manifest.checkpoint, error.message, now()))
       return false
     }

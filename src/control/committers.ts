@@ -206,13 +206,22 @@ class CommitLane {
   /** @throws SluiceError when there is no use in trying again */
   async #try(committer: SinkCommitter, handles: readonly unknown[], trouble: CommitTrouble): Promise<boolean> {
     if (this.#givenUp.aborted) throw trouble.abandoned()
+    const sinceMs = this.#retries.now()
+    // One that never comes back cannot be tried again, because two must not overlap; but it does not hang in silence.
+    const reminder = setInterval(() => this.#warn(this.#underWay(sinceMs)), REPORT_EVERY_MS).unref()
     try {
       await committer.commit(handles)
       return true
     } catch (error) {
       trouble.add(error)
       return false
+    } finally {
+      clearInterval(reminder)
     }
+  }
+
+  #underWay(sinceMs: number): string {
+    return `'${this.#operator}' has been committing for ${seconds(this.#retries.now() - sinceMs)} and has not come back`
   }
 }
 
@@ -275,8 +284,10 @@ class CommitTrouble {
   }
 
   #error(message: string): SluiceError {
-    const hint = this.#last instanceof SluiceError && this.#last.hint !== undefined ? { hint: this.#last.hint } : {}
-    return new SluiceError('COMMIT_FAILED', message, { operator: this.#operator, cause: this.#last, ...hint })
+    const own = this.#last instanceof SluiceError ? this.#last.hint : undefined
+    const hint =
+      own ?? 'what is staged is not lost: the next attempt commits it again. How long one attempt tries is commitTimeout'
+    return new SluiceError('COMMIT_FAILED', message, { operator: this.#operator, cause: this.#last, hint })
   }
 }
 

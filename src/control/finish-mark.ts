@@ -1,5 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isNoSpace } from '../core/disk-full.ts'
 
 /*
  * A job that finished starts afresh the next time. But a process that is killed between the job's end and its own, while it prints what the
@@ -17,11 +18,12 @@ export function markFinished(directory: string, run: string): void {
   const write = (): void => {
     unwritten.delete(write)
     clearTimeout(timer)
-    // The folder may have been removed by whoever ran the job; then there is nothing to mark.
+    // The folder may have been removed by whoever ran the job; then there is nothing to mark. And without room for it, the next start comes to
+    // the same end at once.
     try {
       writeFileSync(join(directory, FILE), run, { mode: 0o600 })
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' && !isNoSpace(error)) throw error
     }
   }
   const timer = setTimeout(write, LIVES_ON_MS).unref()

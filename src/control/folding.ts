@@ -6,6 +6,8 @@ const SHARE_OF_BASE = 0.25
 const BYTES_MIN = 256 << 10
 const BYTES_MAX = 16 << 20
 const CHUNKS_MAX = 64
+const FAR_BEHIND = 3
+const LARGE_STEP_MS = 40
 
 /**
  * Takes the changes of complete checkpoints into the base, in the background: a chunk at a time, and between two of them the main thread does
@@ -23,6 +25,7 @@ export class Folding {
   #holds = 0
   #stopped = false
   #wanted = false
+  #stepMs: number | undefined
 
   /** @param fail is told what went wrong; nothing is folded after that */
   constructor(store: CheckpointStore, onFolded: (checkpoint: number) => void, fail: (error: unknown) => void) {
@@ -38,7 +41,7 @@ export class Folding {
       return
     }
     if (this.#holds > 0 || !(now || this.#isWorthwhile)) return
-    this.#running = this.#run()
+    this.#running = this.#run(now)
       .catch((error: unknown) => {
         this.#stopped = true
         this.#fail(error)
@@ -55,15 +58,21 @@ export class Folding {
     const due = this.#store.foldable()
     if (due === undefined) return false
     const enough = Math.min(BYTES_MAX, Math.max(BYTES_MIN, SHARE_OF_BASE * this.#store.sizes().baseBytes))
+    // Who is behind takes larger steps: each waits for the disk once, however much it holds.
+    this.#stepMs = due.bytes > FAR_BEHIND * enough ? LARGE_STEP_MS : undefined
     return due.bytes >= enough || due.chunks >= CHUNKS_MAX
   }
 
-  async #run(): Promise<void> {
+  /** @param all whether everything is to be folded, or only as long as it is worth it */
+  async #run(all: boolean): Promise<void> {
     while (!this.#stopped && this.#holds === 0) {
       const before = this.#store.foldedThrough
-      if (!this.#store.foldStep()) break
+      if (!this.#store.foldStep(this.#stepMs)) break
       const { foldedThrough } = this.#store
-      if (foldedThrough !== before) this.#onFolded(foldedThrough)
+      if (foldedThrough !== before) {
+        this.#onFolded(foldedThrough)
+        if (!all && !this.#isWorthwhile) break
+      }
       await nextTurn()
     }
     while (!this.#stopped && this.#store.purgeStep()) await nextTurn()

@@ -6,7 +6,7 @@ import { CheckpointStore, type Claim } from '../checkpoint/checkpoint-store.ts'
 import type { DroppedState, Manifest, StoredSubtask } from '../checkpoint/manifest.ts'
 import { dealCheckpoint } from '../checkpoint/restore.ts'
 import { removeSavepoint, writeSavepoint } from '../checkpoint/savepoint.ts'
-import { locateError, SluiceError, toWireError } from '../core/errors.ts'
+import { locateError, messageOf, SluiceError, toWireError } from '../core/errors.ts'
 import { systemClock, WATERMARK_NONE } from '../core/time.ts'
 import { encodeValue } from '../core/value-codec.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
@@ -110,29 +110,44 @@ class JobManager implements JobControl {
     const forgetSignals = onInterrupt(() => this.#requestStop({ savepoint: true, drain: false }))
     let server: Awaited<ReturnType<typeof startControlServer>> | undefined
     let finished = false
+    let failure: unknown
     try {
       await this.#progress.prepare()
       await this.#beginRun()
-      server = await startControlServer(this.#store.directory, this)
+      server = await this.#openControl()
       await this.#runAttempts()
       finished = this.#stopping === undefined || this.#inputEnded
       const result = await this.#end(finished)
       this.#stopped.resolve(stopResultOf(result, this.#store.latestCheckpoint))
       return result
     } catch (error) {
-      this.#stopped.reject(error)
-      throw error
+      failure = namingOlder(error, this.#store)
+      this.#stopped.reject(failure)
+      throw failure
     } finally {
       forgetSignals()
       this.#progress.close()
       try {
         await this.#committers?.close(finished)
       } finally {
-        await this.#store.release(finished)
+        await this.#store.release(finished).catch((error: unknown) => {
+          // What made the job fail is to be known, and not that there was no room to say so: who finds no live owner takes the state.
+          if (failure === undefined) throw error
+        })
         if (finished) markFinished(this.#store.directory, this.#claim.run)
         // Last, because a client takes the end of its connection for the job having given its state back.
         await server?.close()
       }
+    }
+  }
+
+  /** A job that cannot be asked from outside runs all the same. */
+  async #openControl(): Promise<Awaited<ReturnType<typeof startControlServer>> | undefined> {
+    try {
+      return await startControlServer(this.#store.directory, this)
+    } catch (error) {
+      this.#progress.note(`${messageOf(error)}; the job runs on and cannot be asked from outside`)
+      return undefined
     }
   }
 
@@ -192,8 +207,10 @@ class JobManager implements JobControl {
 
   async #runAttempts(): Promise<void> {
     const strategy = restartStrategy(this.#settings.restart)
-    for (;;) {
+    for (let isFirst = true; ; isFirst = false) {
       try {
+        // Also this may find no room on the disk, and be tried again.
+        if (!isFirst) this.#claimNextAttempt()
         this.#attempt = this.#startAttempt()
         if (this.#stopping) this.#attempt.requestStop()
         return await this.#attempt.run()
@@ -207,10 +224,13 @@ class JobManager implements JobControl {
         this.#progress.failed(failure, delayMs)
         await delay(delayMs, undefined, { signal: this.#interruptPause.signal }).catch(() => undefined)
         this.#restarting = false
-        this.#claim = this.#store.nextAttempt()
-        this.#store.sweep()
       }
     }
+  }
+
+  #claimNextAttempt(): void {
+    this.#claim = this.#store.nextAttempt()
+    this.#store.sweep()
   }
 
   #startAttempt(): Attempt {
@@ -489,6 +509,20 @@ class JobManager implements JobControl {
     this.#progress.ended(status, records.in, records.out, savepoint)
     return { status, restarts: this.#restarts, checkpoints: this.#checkpoints, recordsIn: records.in, recordsOut: records.out }
   }
+}
+
+/** Nothing is tried in the place of a damaged checkpoint, but whoever reads of it learns what could be. What an operator has damaged is in all. */
+function namingOlder(error: unknown, store: CheckpointStore): unknown {
+  const isNewest = error instanceof SluiceError && error.code === 'CHECKPOINT_UNREADABLE' && error.operator === undefined
+  const latest = isNewest ? store.latestCheckpoint : undefined
+  const older = latest === undefined ? undefined : store.readableBefore(latest)
+  if (!isNewest || older === undefined) return error
+  // Whoever goes back to before the first record begins anew, over output that is there.
+  const flags = `--from ${older}${store.manifest(older).initial ? ' --overwrite' : ''}`
+  return new SluiceError(error.code, error.message, {
+    cause: error.cause,
+    hint: `nothing was changed; checkpoint ${older} is whole: ${flags} goes back to it, and output that was committed since then is written again. Or restore the state folder from a copy`,
+  })
 }
 
 function stopResultOf({ status, savepoint }: JobResult, checkpoint: number | undefined): StopResult {

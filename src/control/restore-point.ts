@@ -136,7 +136,7 @@ export class ExplicitStart {
     if (latest !== undefined) note(`--from: replacing checkpoint ${latest} in ${store.directory} by the savepoint`)
     note(`restoring ${savepoint.path}, which is checkpoint ${manifest.checkpoint}`)
     // The same run goes on, so that the output it has committed is known to be its own.
-    const claim = store.forget(savepoint.run ?? randomUUID())
+    const claim = store.forget(savepoint.run ?? randomUUID(), savepoint.path)
     await importSavepoint(store, savepoint)
     return claim
   }

@@ -49,7 +49,7 @@ export class Job {
     const resolve = (): JobSettings => resolveSettings(this.#options, overrides, flagsOf(process.argv.slice(2)))
     if (isWorkerOfJob()) return (await handOver(graph, resolve)) as JobResult
     const settings = resolve()
-    // Loaded only here: worker threads import this module too, and must never load LMDB, nor wait for what they do not need.
+    // Loaded only here: worker threads import this module too, and need not wait for what only the main thread does.
     const { runJob } = await import('../control/job-manager.ts')
     return await runJob(graph, settings, settings.workers === 0 ? undefined : moduleOf(settings.module))
   }

@@ -1,3 +1,4 @@
+import type { PerformanceEntry } from 'node:perf_hooks'
 import { constants, PerformanceObserver } from 'node:perf_hooks'
 import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8'
 import { resourceLimits } from 'node:worker_threads'
@@ -27,7 +28,7 @@ class ThreadHeap {
 
   constructor() {
     const observer = new PerformanceObserver((list) => {
-      if (!list.getEntries().some(({ detail }) => isFull(detail))) return
+      if (!list.getEntries().some(isFull)) return
       this.#before = this.#last
       this.#last = oldBytes()
     })
@@ -40,8 +41,8 @@ class ThreadHeap {
   }
 }
 
-function isFull(detail: unknown): boolean {
-  return (detail as { readonly kind?: number } | undefined)?.kind === constants.NODE_PERFORMANCE_GC_MAJOR
+function isFull(entry: PerformanceEntry & { readonly detail?: unknown }): boolean {
+  return (entry.detail as { readonly kind?: number } | undefined)?.kind === constants.NODE_PERFORMANCE_GC_MAJOR
 }
 
 let heap: ThreadHeap | undefined

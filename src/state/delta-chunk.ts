@@ -209,7 +209,8 @@ class DeltaReader {
     const state = { kind, name: bytes.toString('utf8', at + 4, at + 4 + nameLength) }
     const groupsAt = at + 4 + nameLength
     const firstGroup = bytes.readUInt16LE(groupsAt)
-    const namespace = bytes.readDoubleLE(groupsAt + 4)
+    // Adding 0 makes 0 of -0, which is the same window.
+    const namespace = bytes.readDoubleLE(groupsAt + 4) + 0
     const rows = bytes.readUInt32LE(groupsAt + 12)
     this.#at = groupsAt + 16
     if (type === DROP) this.#visitor.drop(state, firstGroup, bytes.readUInt16LE(groupsAt + 2), namespace)
@@ -220,7 +221,7 @@ class DeltaReader {
   #row(state: StateIdentity, group: number): void {
     let namespace = 0
     if (hasNamespace(state.kind)) {
-      namespace = this.#bytes.readDoubleLE(this.#at)
+      namespace = this.#bytes.readDoubleLE(this.#at) + 0
       this.#at += 8
     }
     const key = this.#read(this.#length())

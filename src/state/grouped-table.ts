@@ -5,11 +5,12 @@ import type { DeltaWriter, StateIdentity } from './delta-chunk.ts'
 import { DirtyEntries, FrozenEntries } from './dirty-entries.ts'
 import type { SnapshottedState, StateSurroundings } from './epochs.ts'
 import { LIVE, LOADED, PERSISTED, RESTORED, USED } from './epochs.ts'
-import { keyBytesInPlace, keyFromBytes } from './key-bytes.ts'
+import { keyBytesInPlace } from './key-bytes.ts'
 import type { CurrentKey } from './keyed-backend.ts'
-import { DEFAULT_FORM, formOfBytes, valueBytesInPlace, valueFromBytes } from './row-value.ts'
+import { DEFAULT_FORM, formOfBytes, valueBytesInPlace } from './row-value.ts'
 import type { OperatorBase } from './state-base.ts'
 import { baseRows, holdsAny } from './state-base.ts'
+import { storedKey, storedValue } from './stored-row.ts'
 
 class Entry<V> {
   readonly key: unknown
@@ -144,7 +145,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
 
   /** With the value's key as the current one. */
   #decode(bytes: Uint8Array): V {
-    const { value, form } = valueFromBytes(bytes)
+    const { value, form } = storedValue(this.state, bytes)
     return this.form === undefined ? (value as V) : this.form.restore(value, form)
   }
 
@@ -192,7 +193,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
     for (const [canonical, { key, flags }] of known) if ((flags & LIVE) !== 0) keys.push({ key, canonical, group })
     if (this.#mayBeInBase(group)) {
       for (const row of baseRows(this.#base!, this.state, group)) {
-        const key = keyFromBytes(row.key)
+        const key = storedKey(this.state, row.key)
         const canonical = canonicalKey(key)
         if (!known.has(canonical)) keys.push({ key, canonical, group })
       }
@@ -309,7 +310,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
   // A checkpoint that the base does not hold yet
 
   applyRow(group: number, _namespace: number, keyBytes: Uint8Array, value: Uint8Array | undefined): void {
-    const key = keyFromBytes(keyBytes)
+    const key = storedKey(this.state, keyBytes)
     const canonical = canonicalKey(key)
     // Decoded when it is touched, as what lies in the base: it may look at timers, which are all in place by then.
     const encoded = value === undefined ? undefined : Uint8Array.from(value)

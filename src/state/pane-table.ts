@@ -5,10 +5,11 @@ import type { FrozenGroup } from './dirty-entries.ts'
 import { DirtyEntries, FrozenEntries } from './dirty-entries.ts'
 import type { SnapshottedState, StateSurroundings } from './epochs.ts'
 import { LOADED, RESTORED } from './epochs.ts'
-import { keyBytesInPlace, keyFromBytes } from './key-bytes.ts'
-import { DEFAULT_FORM, valueFromBytes } from './row-value.ts'
+import { keyBytesInPlace } from './key-bytes.ts'
+import { DEFAULT_FORM } from './row-value.ts'
 import type { OperatorBase } from './state-base.ts'
 import { baseRows } from './state-base.ts'
+import { storedKey, storedValue } from './stored-row.ts'
 
 class PaneEntry<V> implements KeyedEntry<V> {
   readonly key: unknown
@@ -115,7 +116,7 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
     if (this.#hidden.length > 0 && this.#isHidden(window, group)) return undefined
     const bytes = this.#base!.get(this.state, group, window, keyBytesInPlace(key))
     if (bytes === undefined) return undefined
-    const entry = new PaneEntry(key, group, valueFromBytes(bytes).value as V, LOADED)
+    const entry = new PaneEntry(key, group, storedValue(this.state, bytes).value as V, LOADED)
     this.#add(pane, canonical, entry)
     return entry
   }
@@ -167,8 +168,8 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
       if (this.#isHidden(window, group)) continue
       for (const row of baseRows(this.#base!, this.state, group, window)) {
         if (row.namespace !== window) break
-        const key = keyFromBytes(row.key)
-        if (!pane.entries.has(canonicalKey(key))) yield { key, group, value: valueFromBytes(row.value).value as V }
+        const key = storedKey(this.state, row.key)
+        if (!pane.entries.has(canonicalKey(key))) yield { key, group, value: storedValue(this.state, row.value).value as V }
       }
     }
   }
@@ -249,10 +250,10 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
   applyRow(group: number, window: number, keyBytes: Uint8Array, value: Uint8Array | undefined): void {
     const pane = this.#pane(window) ?? (this.#lastPane = this.#addPane(window, false))
     pane.persisted = true
-    const key = keyFromBytes(keyBytes)
+    const key = storedKey(this.state, keyBytes)
     const canonical = canonicalKey(key)
     if (pane.entries.has(canonical)) this.size--
-    this.#add(pane, canonical, new PaneEntry(key, group, valueFromBytes(value!).value as V, RESTORED))
+    this.#add(pane, canonical, new PaneEntry(key, group, storedValue(this.state, value!).value as V, RESTORED))
   }
 
   /** With another parallelism than before, some groups of a window may be over and others not. */

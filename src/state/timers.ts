@@ -5,9 +5,9 @@ import type { DeltaWriter, StateIdentity } from './delta-chunk.ts'
 import { DirtyEntries, FrozenEntries } from './dirty-entries.ts'
 import type { SnapshottedState, StateSurroundings } from './epochs.ts'
 import { LIVE, LOADED, PERSISTED, RESTORED, TIMERS_AT_ONCE, TIMERS_PER_GROUP } from './epochs.ts'
-import { keyFromBytes } from './key-bytes.ts'
 import type { OperatorBase } from './state-base.ts'
 import { baseRows } from './state-base.ts'
+import { storedKey } from './stored-row.ts'
 
 class Timer {
   readonly time: number
@@ -197,7 +197,7 @@ export class TimerQueue implements SnapshottedState {
   #loadGroup(group: number, from: number, until: number): void {
     for (const row of baseRows(this.#base!, this.state, group, from)) {
       if (row.namespace > until) return
-      const key = keyFromBytes(row.key)
+      const key = storedKey(this.state, row.key)
       this.#restore(new Timer(row.namespace, key, canonicalKey(key), group, LOADED, LIVE | PERSISTED))
     }
   }
@@ -297,7 +297,7 @@ export class TimerQueue implements SnapshottedState {
   // A checkpoint that the base does not hold yet
 
   applyRow(group: number, time: number, keyBytes: Uint8Array, value: Uint8Array | undefined): void {
-    const key = keyFromBytes(keyBytes)
+    const key = storedKey(this.state, keyBytes)
     const canonical = canonicalKey(key)
     const waiting = this.#byTime.get(time)
     const known = waiting === undefined ? undefined : find(waiting, canonical)

@@ -11,6 +11,7 @@ import { Round } from './torture-campaign.ts'
  *   --bound b       tight, exact, or both in turn (default)
  *   --barriers b    aligned, unaligned or aligned-then-unaligned at every start (default: drawn)
  *   --records n     of the main stream (default 12000)
+ *   --weight n      makes records larger; at 50 a snapshot takes several transactions (default 1)
  *   --per-round n   kills until a round is left to come to its end (default 25)
  *   --minutes n     no round is begun after that (default 30)
  *   --keep          leaves the folders
@@ -26,6 +27,7 @@ const { values } = parseArgs({
     bound: { type: 'string', default: 'both' },
     barriers: { type: 'string' },
     records: { type: 'string', default: '12000' },
+    weight: { type: 'string', default: '1' },
     'per-round': { type: 'string', default: '25' },
     minutes: { type: 'string', default: '30' },
     keep: { type: 'boolean', default: false },
@@ -46,6 +48,7 @@ for (let number = 0; killed < kills && performance.now() < until; number++) {
     mode: values.mode === 'all' ? MODES[number % MODES.length]! : (values.mode as CampaignMode),
     bound: values.bound === 'both' ? BOUNDS[Math.floor(number / MODES.length) % BOUNDS.length]! : (values.bound as Bound),
     records: Number(values.records),
+    weight: Number(values.weight),
     kills: Math.min(Number(values['per-round']), kills - killed),
     barriers: values.barriers as 'aligned' | 'unaligned' | 'aligned-then-unaligned' | undefined,
     keep: values.keep,

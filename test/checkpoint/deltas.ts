@@ -70,6 +70,6 @@ export function rowsOf(base: OperatorBase): readonly string[] {
 }
 
 /** What the process of `store-child.ts` folds. */
-export const FOLDED_BY_CHILD: readonly DeltaChunk[] = Array.from({ length: 200 }, (_, part) =>
+export const FOLDED_BY_CHILD: readonly DeltaChunk[] = Array.from({ length: 5_000 }, (_, part) =>
   deltaOf([{ key: part % 50, value: part }, { key: (part + 7) % 50 }]),
 )

@@ -250,6 +250,21 @@ describe('an import', () => {
     expect(next.latest()!.checkpoint).toBe(2)
   })
 
+  test('that ended before it began leaves no store that looks new', async () => {
+    const path = await written(filled())
+    const store = claimed('other')
+    store.forget('run-1', path)
+    // The process ends between two steps.
+    await store.release(false)
+    const next = CheckpointStore.open(directory, 'other')
+    opened.push(next)
+    next.claim(() => 'unused')
+    expect(() => next.latest()).toThrow(code('SAVEPOINT_UNREADABLE'))
+    next.forget('run-1', path)
+    await importSavepoint(next, openSavepoint(path))
+    expect(next.latest()!.checkpoint).toBe(2)
+  })
+
   test('of a damaged savepoint is not completed', async () => {
     const path = await written(filled())
     const store = claimed('other')

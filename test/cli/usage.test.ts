@@ -5,7 +5,7 @@ import { EXIT } from '../../src/cli/exit-codes.ts'
 import { bytes, table } from '../../src/cli/output.ts'
 import { sluice } from './command-line.ts'
 
-const COMMANDS = ['run', 'status', 'checkpoints', 'savepoint', 'stop', 'check']
+const COMMANDS = ['run', 'status', 'checkpoints', 'savepoint', 'stop', 'state', 'check']
 
 function read(path: string): string {
   return readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
@@ -73,6 +73,24 @@ test('every exit code is explained in docs/cli.md, and no other', () => {
 test('every command has a heading in docs/cli.md', () => {
   const headings = [...read('docs/cli.md').matchAll(/^## `sluice ([a-z]+)/gm)].map(([, name]) => name)
   expect(headings).toEqual(COMMANDS)
+})
+
+describe('flags and docs/cli.md', () => {
+  const sections = new Map(
+    read('docs/cli.md')
+      .split(/^## /m)
+      .map((section) => [/^`sluice ([a-z]+)/.exec(section)?.[1] ?? '', section]),
+  )
+  /** What is said once for all commands, and flags of the job itself. */
+  const shared = ['json', 'help', 'state-directory', 'fresh', 'overwrite', 'from', 'claim']
+
+  test.each(COMMANDS)('%s: all that there are are explained, and no others', async (command) => {
+    const { stdout } = await sluice([command, '--help'])
+    const flags = [...stdout.matchAll(/^ {2}--([a-z-]+)/gm)].map(([, flag]) => flag!)
+    const explained = [...sections.get(command)!.matchAll(/`--([a-z-]+)/g)].map(([, flag]) => flag!)
+    const own = (all: readonly string[]): readonly string[] => [...new Set(all)].filter((flag) => !shared.includes(flag)).sort()
+    expect(own(explained)).toEqual(own(flags))
+  })
 })
 
 test('a duration may be milliseconds', () => {

@@ -1,6 +1,6 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { writeText } from '../../operators/sinks/index.ts'
 import type { StoredCommittable } from '../../src/checkpoint/manifest.ts'
 import type { CommitRetries } from '../../src/control/committers.ts'
@@ -402,4 +402,28 @@ describe('a folder sink', () => {
     await expect(committers.commitDue()).rejects.toMatchObject({ code: 'COMMIT_LOST', operator: 'a' })
     expect(time.pausesMs).toEqual([])
   })
+})
+
+test('a commit that never comes back is reported again and again, and others go on', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const [hanging, other] = [new ScriptedSink(['block']), new ScriptedSink([])]
+  const { committers, time, warnings } = committersOf([hanging.sink, other.sink])
+  complete(committers, 1, ['a', 'b'])
+  const committed = committers.commitDue()
+  await settled()
+  expect(other.visible).toEqual(['b1'])
+  expect(warnings).toEqual([])
+  for (let report = 1; report <= 2; report++) {
+    time.nowMs += 10_000
+    vi.advanceTimersByTime(10_000)
+  }
+  expect(warnings).toEqual([
+    "'a' has been committing for 10 s and has not come back",
+    "'a' has been committing for 20 s and has not come back",
+  ])
+  hanging.release()
+  await committed
+  vi.advanceTimersByTime(60_000)
+  expect(warnings).toHaveLength(2)
 })

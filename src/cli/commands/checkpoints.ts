@@ -5,8 +5,10 @@ import type { Command } from '../command.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
 import { findJobFolder, STATE_DIRECTORY_FLAG } from '../job-folder.ts'
 import type { Output } from '../output.ts'
-import { bytes, instant, table } from '../output.ts'
-import { readStoredJob } from '../stored.ts'
+import { GC_USAGE, tidyCheckpoints } from './checkpoints-gc.ts'
+import { LS_USAGE, listCheckpoints } from './checkpoints-ls.ts'
+import { SHOW_USAGE, showCheckpoint } from './checkpoints-show.ts'
+import { VERIFY_USAGE, verifyCheckpoints } from './checkpoints-verify.ts'
 
 interface Subcommand {
   readonly usage: Usage
@@ -14,23 +16,10 @@ interface Subcommand {
 }
 
 const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
-  ls: {
-    usage: {
-      command: 'checkpoints ls',
-      positionals: '[<job>]',
-      minimum: 0,
-      maximum: 1,
-      summary: 'The complete checkpoints of a job, oldest first.',
-      flags: { 'state-directory': STATE_DIRECTORY_FLAG },
-    },
-    async run(args, output) {
-      const { job, path } = findJobFolder(args.positionals[0], args.text('state-directory'))
-      const { checkpoints } = await readStoredJob(path)
-      const rows = checkpoints.map((each) => [String(each.id), instant(each.completedAtMs), bytes(each.bytes)])
-      output.result({ job, checkpoints }, () => table(['checkpoint', 'completed', 'size'], rows, ['checkpoint', 'size']))
-      return EXIT.ok
-    },
-  },
+  ls: { usage: LS_USAGE, run: listCheckpoints },
+  show: { usage: SHOW_USAGE, run: showCheckpoint },
+  verify: { usage: VERIFY_USAGE, run: verifyCheckpoints },
+  gc: { usage: GC_USAGE, run: tidyCheckpoints },
   trigger: {
     usage: {
       command: 'checkpoints trigger',

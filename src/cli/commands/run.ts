@@ -17,7 +17,7 @@ const USAGE: Usage = {
   summary: 'Runs a job in a process of its own, and starts it again when that dies.',
   explanation: [
     'What is started again: a process that was ended by a signal, or with the exit code of one (132 to 137, 139) or 70. A job that ends with any',
-    'other code has ended: sluice run ends with the same. --fresh, --overwrite and --from are given to the first start alone; later ones resume.',
+    'other code has ended: sluice run ends with the same. --fresh, --overwrite, --from and --claim are given to the first start alone; later ones resume.',
     'Without --max-restarts it gives up when the process dies five times within a minute, each time in its first ten seconds.',
     'Ctrl-C is passed on; a second one kills the process. Flags of sluice run come before the job file, everything behind it is the job’s.',
   ].join('\n'),
