@@ -5,7 +5,7 @@ import { diskFull } from '../core/disk-full.ts'
 import { SluiceError } from '../core/errors.ts'
 import { encodeValue } from '../core/value-codec.ts'
 import type { SplitState } from '../protocol/messages.ts'
-import { rowKey, rowValue } from '../state/base-rows.ts'
+import { rowKey, rowKeyInPlace, rowValue } from '../state/base-rows.ts'
 import type { DeltaChunk, StateIdentity } from '../state/delta-chunk.ts'
 import { ROWS_PER_LOOK } from '../state/epochs.ts'
 import type { CheckpointRecord } from './checkpoint-history.ts'
@@ -413,9 +413,10 @@ export class CheckpointStore extends StoredCheckpoints {
     this.#checkFence()
     const untilMs = performance.now() + ms
     for (let place = from; place < rows.length; place++) {
-      const { rowKey, key, value } = rows[place]!
-      if (value === undefined) this.tables.state.removeSync(rowKey)
-      else this.tables.state.putSync(rowKey, asBuffer(rowValue(key, value)))
+      const { number, state, group, namespace, key, value } = rows[place]!
+      const row = rowKeyInPlace(number, state, group, namespace, key)
+      if (value === undefined) this.tables.state.removeSync(row)
+      else this.tables.state.putSync(row, asBuffer(rowValue(key, value)))
       if ((place - from) % ROWS_PER_LOOK === ROWS_PER_LOOK - 1 && performance.now() >= untilMs) return place + 1
     }
     return rows.length

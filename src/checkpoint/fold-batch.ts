@@ -1,10 +1,12 @@
-import { rowKey } from '../state/base-rows.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
 import { readDelta } from '../state/delta-chunk.ts'
 
 /** A row on its way into the base. */
 export interface FoldedRow {
-  readonly rowKey: Buffer
+  readonly number: number
+  readonly state: StateIdentity
+  readonly group: number
+  readonly namespace: number
   readonly key: Uint8Array
   /** `undefined`: the row goes. */
   readonly value: Uint8Array | undefined
@@ -19,13 +21,14 @@ export interface FoldedDrop {
   readonly namespace: number
 }
 
-/** Rows of one state, group and namespace. */
+/** Rows of one state, group and namespace, in the order in which they were added. */
 interface Bucket {
   readonly number: number
+  readonly state: StateIdentity
   readonly group: number
   readonly namespace: number
-  /** By the text of the row's key: of each row the last word counts. */
-  readonly rows: Map<string, FoldedRow>
+  readonly keys: Uint8Array[]
+  readonly values: (Uint8Array | undefined)[]
 }
 
 /**
@@ -38,6 +41,8 @@ interface Bucket {
 export class FoldBatch {
   readonly #numberOf: (operator: string, state: StateIdentity) => number
   readonly #buckets = new Map<string, Bucket>()
+  /** Rows come in runs of one bucket. */
+  #last: Bucket | undefined
   readonly drops: FoldedDrop[] = []
 
   constructor(numberOf: (operator: string, state: StateIdentity) => number) {
@@ -46,37 +51,73 @@ export class FoldBatch {
 
   /** @param isDropped states that the job no longer has */
   add(operator: string, chunk: Uint8Array, isDropped: (state: StateIdentity) => boolean): void {
+    let section: StateIdentity | undefined
+    let [number, dropped] = [0, false]
     readDelta(chunk, {
       row: (state, group, namespace, key, value) => {
-        if (isDropped(state)) return
-        const number = this.#numberOf(operator, state)
-        const place = rowKey(number, state, group, namespace, key)
-        this.#bucket(number, group, namespace).rows.set(place.toString('latin1'), { rowKey: place, key, value })
+        if (state !== section) {
+          section = state
+          dropped = isDropped(state)
+          if (!dropped) number = this.#numberOf(operator, state)
+        }
+        if (dropped) return
+        const bucket = this.#bucket(number, state, group, namespace)
+        bucket.keys.push(key)
+        bucket.values.push(value)
       },
       drop: (state, firstGroup, lastGroup, namespace) => {
         if (isDropped(state)) return
-        const number = this.#numberOf(operator, state)
-        for (let group = firstGroup; group <= lastGroup; group++) this.#buckets.delete(bucketId(number, group, namespace))
+        const own = this.#numberOf(operator, state)
+        for (let group = firstGroup; group <= lastGroup; group++) this.#buckets.delete(bucketId(own, group, namespace))
+        this.#last = undefined
         this.drops.push({ operator, state, firstGroup, lastGroup, namespace })
       },
     })
   }
 
-  #bucket(number: number, group: number, namespace: number): Bucket {
+  #bucket(number: number, state: StateIdentity, group: number, namespace: number): Bucket {
+    const last = this.#last
+    if (last?.group === group && last.namespace === namespace && last.number === number) return last
     const id = bucketId(number, group, namespace)
     let bucket = this.#buckets.get(id)
-    if (bucket === undefined) this.#buckets.set(id, (bucket = { number, group, namespace, rows: new Map() }))
+    if (bucket === undefined) this.#buckets.set(id, (bucket = { number, state, group, namespace, keys: [], values: [] }))
+    this.#last = bucket
     return bucket
   }
 
-  /** All rows in the order of the base. */
+  /** All rows in the order of the base, each once. */
   *rows(): Generator<FoldedRow> {
     const buckets = [...this.#buckets.values()]
     buckets.sort((a, b) => a.number - b.number || a.group - b.group || a.namespace - b.namespace)
-    for (const { rows } of buckets) {
-      for (const [, row] of [...rows].sort(([a], [b]) => (a < b ? -1 : 1))) yield row
-    }
+    for (const bucket of buckets) yield* rowsOf(bucket)
   }
+}
+
+/** Of each key the last word counts. */
+function* rowsOf({ number, state, group, namespace, keys, values }: Bucket): Generator<FoldedRow> {
+  const places = keys.map((_, place) => place)
+  if (!isAscending(keys)) places.sort((a, b) => compareBytes(keys[a]!, keys[b]!) || a - b)
+  for (let index = 0; index < places.length; index++) {
+    const place = places[index]!
+    const next = places[index + 1]
+    if (next !== undefined && compareBytes(keys[place]!, keys[next]!) === 0) continue
+    yield { number, state, group, namespace, key: keys[place]!, value: values[place] }
+  }
+}
+
+function isAscending(keys: readonly Uint8Array[]): boolean {
+  for (let place = 1; place < keys.length; place++) if (compareBytes(keys[place - 1]!, keys[place]!) >= 0) return false
+  return true
+}
+
+/** By hand: most keys differ within a few bytes, and a call out of the engine costs more than those. */
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length)
+  for (let index = 0; index < length; index++) {
+    const difference = a[index]! - b[index]!
+    if (difference !== 0) return difference
+  }
+  return a.length - b.length
 }
 
 function bucketId(number: number, group: number, namespace: number): string {
