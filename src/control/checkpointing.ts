@@ -253,7 +253,7 @@ export class Checkpointing {
       snapshots: new Map(),
       timings: new Map(),
     })
-    broadcast({ type: 'trigger-checkpoint', attempt, checkpoint })
+    broadcast({ type: 'trigger-checkpoint', attempt, checkpoint, final: purpose === 'final' })
     if (settings.checkpoint.mode === 'unaligned') this.#unalign(checkpoint)
   }
 

@@ -57,7 +57,8 @@ export interface WorkerAssignment {
 export type ToWorker =
   | { readonly type: 'deploy'; readonly attempt: number; readonly deployment: Deployment }
   | { readonly type: 'start'; readonly attempt: number }
-  | { readonly type: 'trigger-checkpoint'; readonly attempt: number; readonly checkpoint: number }
+  /** `final`: sources read nothing behind the barrier, unless the checkpoint is given up. */
+  | { readonly type: 'trigger-checkpoint'; readonly attempt: number; readonly checkpoint: number; readonly final: boolean }
   | { readonly type: 'abort-checkpoint'; readonly attempt: number; readonly checkpoint: number }
   /** The base holds everything up to this checkpoint, under these numbers. */
   | { readonly type: 'folded'; readonly attempt: number; readonly checkpoint: number; readonly registry: StoredStates }

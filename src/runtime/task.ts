@@ -113,6 +113,8 @@ export class Task {
   #recordsRead: number
   /** Checkpoints whose barrier the coordinator wants this source to send, oldest first. */
   #triggers: readonly number[] = []
+  /** The checkpoint behind whose barrier nothing more is read: it would be in no checkpoint. */
+  #finalTrigger = Number.POSITIVE_INFINITY
   #caughtUp = true
   #idle = false
   /** The last step found an operator that waits for the world outside, and room in the outputs. */
@@ -245,14 +247,17 @@ export class Task {
   }
 
   /** The coordinator asks a source for a barrier; it is sent between two batches. */
-  trigger(checkpoint: number): void {
-    if (checkpoint > this.#lastSnapshot) this.#triggers = [...this.#triggers, checkpoint]
+  trigger(checkpoint: number, final = false): void {
+    if (checkpoint <= this.#lastSnapshot) return
+    this.#triggers = [...this.#triggers, checkpoint]
+    if (final) this.#finalTrigger = checkpoint
   }
 
   /** The coordinator gave a checkpoint up. */
   abort(checkpoint: number): void {
     this.#aligner.onAbort(checkpoint)
     this.#triggers = this.#triggers.filter((triggered) => triggered !== checkpoint)
+    if (this.#finalTrigger === checkpoint) this.#finalTrigger = Number.POSITIVE_INFINITY
     if (checkpoint > this.#givenUp) this.#givenUp = checkpoint
     if (this.#recorder?.checkpoint === checkpoint) this.#recorder.finish()
     this.goOn(checkpoint)
@@ -486,6 +491,7 @@ export class Task {
   #stepSource(reading: SourceReading): boolean {
     if (this.#stepTrigger()) return true
     if (this.#state !== 'running') return false
+    if (this.#lastSnapshot >= this.#finalTrigger) return false
     if (this.#draining && reading.idle) return this.#endInput()
     const now = this.#parts.clock.now()
     if (now < this.#retrySourceAt && this.#retrySourceAt !== Number.POSITIVE_INFINITY) return false

@@ -75,7 +75,7 @@ export class WorkerHost {
       case 'start':
         return this.#start()
       case 'trigger-checkpoint':
-        for (const task of this.#tasks) task.trigger(message.checkpoint)
+        for (const task of this.#tasks) task.trigger(message.checkpoint, message.final)
         break
       case 'abort-checkpoint':
         for (const task of this.#tasks) task.abort(message.checkpoint)

@@ -559,7 +559,8 @@ describe('folding', () => {
       for (const { bytes } of FOLDED_BY_CHILD) expected.apply(bytes)
       const before = store.foldedThrough
       foldAll(store)
-      expect(before).toBeLessThan(store.foldedThrough)
+      // How far the other process came is up to chance; what the base holds is not.
+      expect(before).toBeLessThanOrEqual(store.foldedThrough)
       expect(rowsOf(store.base(OPERATOR))).toEqual(rowsOf(expected))
       await store.release(false)
     }
