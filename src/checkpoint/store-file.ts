@@ -12,6 +12,8 @@ const PAGE_SIZE_AT = 48
 const LAST_PAGE_AT = 144
 const TRANSACTION_AT = 152
 const META_BYTES = 160
+/** Pages that a transaction took at the end and gave back were never written: a file that lacks some of those is whole. */
+const FREE_PAGES_MAX = 64n
 
 interface Meta {
   readonly pageSize: number
@@ -31,7 +33,7 @@ export function checkStoreFile(path: string): void {
     if (first === undefined || second === undefined) throw damaged(path, 'it does not begin as a file of LMDB')
     const newest = first.transaction > second.transaction ? first : second
     const needed = (newest.lastPage + 1n) * BigInt(newest.pageSize)
-    if (BigInt(size) < needed) throw damaged(path, `it has ${size} bytes and should have ${needed}`)
+    if (BigInt(size) < needed - FREE_PAGES_MAX * BigInt(newest.pageSize)) throw damaged(path, `it has ${size} bytes and should have ${needed}`)
   } finally {
     closeSync(file)
   }
