@@ -1,5 +1,6 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs'
 import { SluiceError } from '../core/errors.ts'
+import { firstMissingPage } from './store-pages.ts'
 
 /*
  * A look at an LMDB file before LMDB maps it: a file that has lost its end, or was never one, ends the process with a signal when a missing
@@ -8,17 +9,18 @@ import { SluiceError } from '../core/errors.ts'
  */
 const MAGIC = 0xbeefc0de
 const MAGIC_AT = 24
-const PAGE_SIZE_AT = 48
+const FREE_PAGES_AT = 48
+const TABLES_AT = 96
 const LAST_PAGE_AT = 144
 const TRANSACTION_AT = 152
 const META_BYTES = 160
-/** Pages that a transaction took at the end and gave back were never written: a file that lacks some of those is whole. */
-const FREE_PAGES_MAX = 64n
-
 interface Meta {
-  readonly pageSize: number
+  readonly pageBytes: number
   readonly lastPage: bigint
   readonly transaction: bigint
+  /** The records of the two tables at the root: that of free pages and that of tables. */
+  readonly freePages: Buffer
+  readonly tables: Buffer
 }
 
 /** @throws SluiceError `CHECKPOINT_UNREADABLE` when the file cannot be what LMDB wrote */
@@ -29,22 +31,40 @@ export function checkStoreFile(path: string): void {
     const size = fstatSync(file).size
     if (size === 0) return
     const first = readMeta(file, 0)
-    const second = first && readMeta(file, first.pageSize)
+    const second = first && readMeta(file, first.pageBytes)
     if (first === undefined || second === undefined) throw damaged(path, 'it does not begin as a file of LMDB')
     const newest = first.transaction > second.transaction ? first : second
-    const needed = (newest.lastPage + 1n) * BigInt(newest.pageSize)
-    if (BigInt(size) < needed - FREE_PAGES_MAX * BigInt(newest.pageSize)) throw damaged(path, `it has ${size} bytes and should have ${needed}`)
+    const pages = BigInt(Math.floor(size / newest.pageBytes))
+    if (pages <= newest.lastPage) checkPages(path, file, newest, pages)
   } finally {
     closeSync(file)
   }
 }
 
+/** A file may lack pages at its end that nothing refers to. */
+function checkPages(path: string, file: number, meta: Meta, pages: bigint): void {
+  const { pageBytes, freePages, tables } = meta
+  const read = (page: bigint): Buffer | undefined => {
+    const bytes = Buffer.alloc(pageBytes)
+    return readSync(file, bytes, 0, pageBytes, page * BigInt(pageBytes)) === pageBytes ? bytes : undefined
+  }
+  const missing = firstMissingPage(freePages, pages, pageBytes, read) ?? firstMissingPage(tables, pages, pageBytes, read, true)
+  if (missing !== undefined)
+    throw damaged(path, `page ${missing} is missing or wrong; it has ${pages} of ${meta.lastPage + 1n} pages`)
+}
+
 function readMeta(file: number, at: number): Meta | undefined {
   const bytes = Buffer.alloc(META_BYTES)
   if (readSync(file, bytes, 0, META_BYTES, at) < META_BYTES || bytes.readUInt32LE(MAGIC_AT) !== MAGIC) return undefined
-  const pageSize = bytes.readUInt32LE(PAGE_SIZE_AT)
-  if (pageSize < 256 || pageSize > 65_536 || (pageSize & (pageSize - 1)) !== 0) return undefined
-  return { pageSize, lastPage: bytes.readBigUInt64LE(LAST_PAGE_AT), transaction: bytes.readBigUInt64LE(TRANSACTION_AT) }
+  const pageBytes = bytes.readUInt32LE(FREE_PAGES_AT)
+  if (pageBytes < 256 || pageBytes > 65_536 || (pageBytes & (pageBytes - 1)) !== 0) return undefined
+  return {
+    pageBytes,
+    lastPage: bytes.readBigUInt64LE(LAST_PAGE_AT),
+    transaction: bytes.readBigUInt64LE(TRANSACTION_AT),
+    freePages: bytes.subarray(FREE_PAGES_AT, TABLES_AT),
+    tables: bytes.subarray(TABLES_AT, LAST_PAGE_AT),
+  }
 }
 
 function damaged(path: string, problem: string): SluiceError {
