@@ -1,3 +1,5 @@
+import { taskOfSubtask } from '../graph/execution-plan.ts'
+
 /** What the coordinator wants done. */
 export type CoordinatorCommand =
   /** Ask the sources for the barrier of a new checkpoint. */
@@ -110,7 +112,8 @@ const PHASE_WORDS: Readonly<Record<SubtaskPhase, string>> = {
  *    acknowledged exactly that checkpoint; acknowledgements of others count for nothing.
  * 3. One checkpoint is stored at a time, and completed ids rise: when one is stored, all older ones in flight are given up, without blame.
  * 4. A checkpoint is given up at most once, and counts at most once as a failure. A completed one forgives all failures before it.
- * 5. Once the job is ending, one more checkpoint is taken from the beginning; when it is stored the job is finished.
+ * 5. While a region of the job is away nothing is triggered. What was in flight when it was lost is given up without blame, and its requests wait.
+ * 6. Once the job is ending, one more checkpoint is taken from the beginning; when it is stored the job is finished.
  */
 export class CheckpointCoordinator {
   readonly #options: CoordinatorOptions
@@ -125,6 +128,7 @@ export class CheckpointCoordinator {
   #lastCompletedMs = Number.NEGATIVE_INFINITY
   #failures = 0
   #ending = false
+  #away = false
   #over = false
 
   /** @param lastCheckpoint the newest id that may have been used; @param nowMs the job starts now */
@@ -134,6 +138,11 @@ export class CheckpointCoordinator {
     this.#maxInFlight = options.minPauseMs > 0 ? 1 : options.maxConcurrent
     this.#nextId = lastCheckpoint + 1
     this.#lastTriggerMs = nowMs
+  }
+
+  /** The newest id that was used. */
+  get lastCheckpoint(): number {
+    return this.#nextId - 1
   }
 
   /** The oldest checkpoint that somebody has not acknowledged, and who has not. */
@@ -235,7 +244,7 @@ export class CheckpointCoordinator {
     phase: SubtaskPhase | 'prepare',
     reason: string,
     nowMs: number,
-    operator: string = taskOf(subtask),
+    operator: string = taskOfSubtask(subtask),
   ): readonly CoordinatorCommand[] {
     const flight = this.#inFlight.get(checkpoint)
     if (flight === undefined || !flight.missing.has(subtask)) return []
@@ -270,10 +279,29 @@ export class CheckpointCoordinator {
     return this.#proceed(nowMs)
   }
 
+  /** A region of the job is lost and will start again from the last complete checkpoint; if the job was ending, it is no longer. */
+  onRegionLost(): readonly CoordinatorCommand[] {
+    this.#away = true
+    this.#ending = false
+    // Of one that is being stored everybody has done everything.
+    const flights = [...this.#inFlight.values()].filter(({ storing }) => !storing)
+    for (const { checkpoint, requests } of flights) {
+      this.#inFlight.delete(checkpoint)
+      for (const request of requests) this.#waiting.add(request)
+    }
+    return flights.map(({ checkpoint }) => withoutBlame(checkpoint, 'a region of the job starts again', []))
+  }
+
+  /** All regions of the job run. */
+  onRegionsBack(nowMs: number): readonly CoordinatorCommand[] {
+    this.#away = false
+    return this.#proceed(nowMs)
+  }
+
   // When
 
   get #hasRoom(): boolean {
-    return !this.#over && this.#inFlight.size < this.#maxInFlight
+    return !this.#over && !this.#away && this.#inFlight.size < this.#maxInFlight
   }
 
   /** When the next periodic checkpoint is triggered. */
@@ -372,10 +400,5 @@ function timeoutOf({ missing }: Flight, timeoutMs: number): CheckpointFailure {
   const message = `timed out after ${timeoutMs} ms; ${named.join(', ')}${more} ${verb} not acknowledged`
   const [only] = missing.keys()
   if (missing.size > 1 || only === undefined) return { phase: 'timeout', message }
-  return { operator: taskOf(only), subtask: only, phase: 'timeout', message }
-}
-
-/** `map-1` of `map-1/0`. */
-function taskOf(subtask: string): string {
-  return subtask.slice(0, subtask.lastIndexOf('/'))
+  return { operator: taskOfSubtask(only), subtask: only, phase: 'timeout', message }
 }

@@ -123,6 +123,20 @@ export class CheckpointStore extends StoredCheckpoints {
     })
   }
 
+  /**
+   * A part of the job starts again in the same attempt: its number, under which the part's sinks stage, is taken as one of an attempt is, and
+   * everything else goes on. @throws SluiceError `FENCED`, `DISK_FULL`, `STORE_FAILED`
+   */
+  raiseAttempt(): number {
+    return this.#write('cannot begin a part anew', () => {
+      this.#checkFence()
+      const attempt = this.#claim!.attempt + 1
+      this.#put('attempt', attempt)
+      this.#claim = { ...this.#claim!, attempt }
+      return attempt
+    })
+  }
+
   #reserve(used: number): void {
     this.#reserved = used + RESERVED_IDS
     this.#put('reserved', this.#reserved)
@@ -163,6 +177,17 @@ export class CheckpointStore extends StoredCheckpoints {
     })
     if (this.#bufferedBytes >= CHUNK_FLUSH_BYTES) this.#flush()
     return stored
+  }
+
+  /** Chunks that no manifest names and none will: those of a part of the job that starts again. */
+  forgetDeltas(deltas: readonly StoredDelta[]): void {
+    const ids = new Set(deltas.map(chunkId))
+    this.#buffered = this.#buffered.filter(({ key: [checkpoint, sequence], bytes }) => {
+      const stays = !ids.has(`${checkpoint}/${sequence}`)
+      if (!stays) this.#bufferedBytes -= bytes.byteLength
+      return stays
+    })
+    this.#removeChunks(deltas.map(({ checkpoint, sequence }) => [checkpoint, sequence]))
   }
 
   /** A full disk is not told here: what finds no room stays in memory, and the manifest's transaction meets the same wall or finds it gone. */

@@ -15,6 +15,7 @@ export interface DueCommit {
  * 2. What was prepared for an aborted checkpoint stays in the book and goes with the next one: its records were cut off from that one's.
  * 3. Every manifest lists all that is prepared up to its checkpoint and not known to be committed, so no crash loses a commit.
  * 4. The same (sink, subtask, checkpoint) may be prepared twice with the same meaning, but is in the book once.
+ * 5. What a sink prepared after the last complete checkpoint is forgotten when its region starts again: those records come once more.
  */
 export class CommitLedger {
   readonly #prepared = new Map<string, readonly StoredCommittable[]>()
@@ -46,6 +47,14 @@ export class CommitLedger {
   onCompleted(checkpoint: number): void {
     assert(checkpoint > this.#completed, `checkpoint ${checkpoint} completed after ${this.#completed}`)
     this.#completed = checkpoint
+  }
+
+  /** These sinks start again from the last complete checkpoint. */
+  onRestarted(sinks: ReadonlySet<string>): void {
+    for (const [id, committables] of this.#prepared) {
+      const [first] = committables
+      if (first !== undefined && sinks.has(first.operator) && first.checkpoint > this.#completed) this.#prepared.delete(id)
+    }
   }
 
   /** What may be committed now, by sink. */

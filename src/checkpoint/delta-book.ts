@@ -6,7 +6,8 @@ import type { StoredDelta } from './manifest.ts'
  * 1. A manifest lists every change up to its checkpoint that the base does not hold, in an order in which it applies: checkpoint by
  *    checkpoint, and of one subtask as it sent them.
  * 2. What was sent for an aborted checkpoint stays in the book: a subtask that has cut off its changes does not send them again.
- * 3. What an attempt sent after its last complete checkpoint is worth nothing to the next one, which begins with a new book.
+ * 3. What an attempt sent after its last complete checkpoint is worth nothing to the next one, which begins with a new book; nor what the
+ *    operators of a region sent before it starts again.
  */
 export class DeltaBook {
   #deltas: readonly StoredDelta[]
@@ -29,6 +30,14 @@ export class DeltaBook {
   /** The base holds everything up to `checkpoint`. */
   onFolded(checkpoint: number): void {
     this.#deltas = this.#deltas.filter((delta) => delta.checkpoint > checkpoint)
+  }
+
+  /** These operators start again from the complete checkpoint `completed`. Returns what they sent after it: nobody will list that. */
+  onRestarted(operators: ReadonlySet<string>, completed: number): readonly StoredDelta[] {
+    const isPast = (delta: StoredDelta): boolean => delta.checkpoint > completed && operators.has(delta.operator)
+    const past = this.#deltas.filter(isPast)
+    this.#deltas = this.#deltas.filter((delta) => !isPast(delta))
+    return past
   }
 
   /** Bytes of a checkpoint that have come so far. */

@@ -4,6 +4,8 @@ import { unreachable } from '../core/assert.ts'
 import { fromWireError, messageOf, SluiceError } from '../core/errors.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import { channelsOfEdge, subtaskNames, workerOfSubtask } from '../graph/execution-plan.ts'
+import type { Region } from '../graph/regions.ts'
+import { regionsOf } from '../graph/regions.ts'
 import type { NodeDescription } from '../graph/stream-graph.ts'
 import { graphDifference } from '../graph/stream-graph.ts'
 import { createCounters } from '../protocol/counters.ts'
@@ -15,6 +17,8 @@ import type { CheckpointObserver } from './checkpointing.ts'
 import { Checkpointing } from './checkpointing.ts'
 import type { Committers } from './committers.ts'
 import { ReadNotes } from './read-notes.ts'
+import type { RegionHands } from './region-lives.ts'
+import { RegionLives } from './region-lives.ts'
 import type { JobSettings } from './settings.ts'
 import { Watchdog } from './watchdog.ts'
 import type { WorkerListener, Workers } from './workers.ts'
@@ -31,7 +35,17 @@ export interface AttemptParts {
   /** What the subtasks begin with; made ready while the workers start. */
   readonly prepared: Promise<Prepared>
   readonly startWorkers: (listener: WorkerListener) => Workers
+  readonly regions: RegionParts
   readonly observer: AttemptObserver
+}
+
+/** What an attempt has done for regions that start again while it runs on. */
+export interface RegionParts {
+  /** Milliseconds to wait before it does; `undefined`: it does not. */
+  decide(error: SluiceError, region: Region): number | undefined
+  /** Makes the outputs ready. */
+  sweep(region: Region): Promise<void>
+  prepare(region: Region): PreparedRegion
 }
 
 /** The restored checkpoint, dealt to the subtasks. */
@@ -43,6 +57,16 @@ export interface Prepared {
   /** States of it that the job no longer has. */
   readonly dropped: readonly DroppedState[]
 }
+
+/** What a region begins with again, and the number under which its sinks stage. */
+export interface PreparedRegion {
+  readonly restores: Record<string, SubtaskRestore>
+  readonly restored: Manifest
+  readonly stagingAttempt: number
+}
+
+/** What a worker tells while records flow. */
+type RunningMessage = Exclude<FromWorker, { type: 'failed' | 'graph-built' | 'deployed' }>
 
 /** What the person who watches the job wants to know. */
 export interface AttemptObserver extends CheckpointObserver {
@@ -56,6 +80,8 @@ export interface AttemptObserver extends CheckpointObserver {
  *   deploying  workers build their subtasks and restore them
  *   running    records flow, checkpoints come and go
  *   over       finished, or failed; every later message is ignored
+ *
+ * While it is running a region of the job may fail and start again by itself: see `RegionRestarts`.
  */
 export class Attempt implements WorkerListener {
   readonly #parts: AttemptParts
@@ -75,6 +101,9 @@ export class Attempt implements WorkerListener {
   readonly #counters: SharedArrayBuffer
   readonly #notes: ReadNotes
   #stoppedEarly = false
+  readonly #regions: readonly Region[]
+  readonly #lives: RegionLives
+  #draining = false
 
   constructor(parts: AttemptParts) {
     this.#parts = parts
@@ -89,6 +118,8 @@ export class Attempt implements WorkerListener {
       (error) => this.#failWith(error),
     )
     this.#counters = createCounters(subtaskNames(parts.plan).length)
+    this.#regions = regionsOf(parts.plan)
+    this.#lives = new RegionLives(this.#regions, this.#regionHands())
     parts.prepared
       .then((prepared) => {
         this.#prepared = prepared
@@ -108,7 +139,7 @@ export class Attempt implements WorkerListener {
       throw error
     } finally {
       // Restoring, folding and committing touch the store and the outputs: nothing of this attempt may go on beside the next one.
-      await Promise.allSettled([this.#parts.committers.abandon(), this.#parts.prepared])
+      await Promise.allSettled([this.#parts.committers.abandon(), this.#parts.prepared, this.#lives.stop()])
       await this.#checkpointing?.settled()
     }
   }
@@ -128,7 +159,10 @@ export class Attempt implements WorkerListener {
 
   /** One more checkpoint, and the attempt is over. */
   requestStop(): void {
-    if (this.#state === 'running') return this.#checkpointing!.end()
+    if (this.#state === 'running') {
+      this.#lives.hurry()
+      return this.#checkpointing!.end()
+    }
     if (this.#state === 'over') return
     // Nothing has run yet, so there is nothing to checkpoint.
     this.#state = 'over'
@@ -138,6 +172,12 @@ export class Attempt implements WorkerListener {
 
   /** Sources read no more; everything behind them comes to its end, and then the job. */
   requestDrain(): void {
+    this.#draining = true
+    this.#lives.hurry()
+    this.#drain()
+  }
+
+  #drain(): void {
     this.#broadcast({ type: 'drain', attempt: this.#parts.attempt })
     this.#doorbells.ringAll()
   }
@@ -158,7 +198,7 @@ export class Attempt implements WorkerListener {
   #handle(message: FromWorker): void {
     switch (message.type) {
       case 'failed':
-        return this.#fail(fromWireError(message.error))
+        return this.#onFailed(message.region, fromWireError(message.error))
       case 'graph-built':
         return this.#onGraphBuilt(message.worker, message.description)
       case 'deployed':
@@ -168,9 +208,14 @@ export class Attempt implements WorkerListener {
     }
   }
 
-  #handleRunning(message: Exclude<FromWorker, { type: 'failed' | 'graph-built' | 'deployed' }>): void {
+  #handleRunning(message: RunningMessage): void {
     const checkpointing = this.#checkpointing!
+    if (!this.#isOfNow(message)) return
     switch (message.type) {
+      case 'region-closed':
+        return this.#lives.onClosed(message.region, message.round, message.worker)
+      case 'region-deployed':
+        return this.#lives.onDeployed(message.region, message.round, message.worker)
       case 'ended':
         return checkpointing.onEnded(message.subtask)
       case 'deltas':
@@ -185,6 +230,22 @@ export class Attempt implements WorkerListener {
         return checkpointing.onMemoryPressure(message.severe)
       default:
         unreachable(message)
+    }
+  }
+
+  /** What a region told before it was closed counts for nothing. */
+  #isOfNow(message: RunningMessage): boolean {
+    switch (message.type) {
+      case 'deltas':
+        return this.#lives.isRunningOperator(message.operator)
+      case 'acknowledge':
+        return this.#lives.isRunning(message.snapshot.task)
+      case 'ended':
+      case 'progress':
+      case 'read':
+        return this.#lives.isRunningSubtask(message.subtask)
+      default:
+        return true
     }
   }
 
@@ -203,11 +264,26 @@ export class Attempt implements WorkerListener {
   #deploy({ restores, lastCheckpoint, restored }: Prepared): void {
     if (this.#state !== 'starting') return
     this.#state = 'deploying'
-    const { plan, run, attempt, store, settings } = this.#parts
+    for (const [worker, deployment] of this.#deployments(restores, lastCheckpoint, restored, this.#parts.plan.edges).entries()) {
+      this.#waitingFor.add(worker)
+      this.#workers.post(worker, { type: 'deploy', attempt: this.#parts.attempt, deployment })
+    }
+    this.#watchdog = this.#beginWatching()
+  }
+
+  /** One for each worker, with the memory of these exchanges. */
+  #deployments(
+    restores: Record<string, SubtaskRestore>,
+    lastCheckpoint: number,
+    restored: Manifest,
+    edges: ExecutionPlan['edges'],
+  ): readonly Deployment[] {
+    const { plan, run, store, settings } = this.#parts
     const { mode } = settings.checkpoint
     const shared: Omit<Deployment, 'worker' | 'restores'> = {
       plan,
       run,
+      isolatesRegions: this.#isolatesRegions,
       lastCheckpoint,
       restored: restored.checkpoint,
       stateFile: store.path,
@@ -219,19 +295,63 @@ export class Attempt implements WorkerListener {
         readsOnce: settings.guarantee === 'at-most-once',
         stopsTheWorld: mode === 'stop-the-world',
       },
-      rings: createRings(plan),
+      rings: createRings(plan, edges),
       doorbells: this.#doorbells.shared,
       counters: this.#counters,
     }
-    for (let worker = 0; worker < this.#workers.count; worker++) {
+    return Array.from({ length: this.#workers.count }, (_, worker) => {
       const own = Object.entries(restores).filter(
         ([name]) => workerOfSubtask(plan, Number(name.slice(name.lastIndexOf('/') + 1))) === worker,
       )
-      const deployment = { ...shared, worker, restores: Object.fromEntries(own) }
-      this.#waitingFor.add(worker)
-      this.#workers.post(worker, { type: 'deploy', attempt, deployment })
+      return { ...shared, worker, restores: Object.fromEntries(own) }
+    })
+  }
+
+  // Regions
+
+  /** Where nothing may be read twice, what a region has read and not handed on is known to its readers alone: then all starts again. */
+  get #isolatesRegions(): boolean {
+    return this.#regions.length > 1 && this.#parts.settings.guarantee !== 'at-most-once'
+  }
+
+  #onFailed(region: number | undefined, error: SluiceError): void {
+    if (region === undefined || this.#state !== 'running') return this.#fail(error)
+    // Of a job that has come to its end nothing is wanted any more but its commits.
+    if (!this.#checkpointing!.isFinal) this.#lives.onFailed(region, error)
+  }
+
+  #regionHands(): RegionHands {
+    const { attempt, regions } = this.#parts
+    return {
+      workers: this.#workers.count,
+      decide: (error, region) => regions.decide(error, region),
+      fail: (error) => this.#failWith(error),
+      pause: () => this.#checkpointing!.pause(),
+      close: (region, round) => {
+        this.#checkpointing!.onRegionLost(this.#regions[region]!)
+        this.#broadcast({ type: 'close-region', attempt, region, round })
+        this.#doorbells.ringAll()
+      },
+      sweep: (region) => regions.sweep(region),
+      deploy: (region, round) => this.#deployRegion(region, round),
+      start: (region, round) => {
+        this.#broadcast({ type: 'start-region', attempt, region, round })
+        if (this.#draining) this.#drain()
+      },
+      resume: () => this.#checkpointing!.resume(),
     }
-    this.#watchdog = this.#beginWatching()
+  }
+
+  #deployRegion(region: number, round: number): void {
+    const { plan, attempt, regions } = this.#parts
+    const own = this.#regions[region]!
+    const { restores, restored, stagingAttempt } = regions.prepare(own)
+    const edges = plan.edges.filter(({ toTask }) => own.tasks.has(toTask))
+    const deployments = this.#deployments(restores, this.#checkpointing!.lastCheckpoint, restored, edges)
+    for (const [worker, deployment] of deployments.entries()) {
+      this.#workers.post(worker, { type: 'deploy-region', attempt, region, round, stagingAttempt, deployment })
+    }
+    this.#doorbells.ringAll()
   }
 
   #onDeployed(worker: number): void {
@@ -316,9 +436,9 @@ export class Attempt implements WorkerListener {
   }
 }
 
-function createRings(plan: ExecutionPlan): Record<string, SharedArrayBuffer> {
+function createRings(plan: ExecutionPlan, edges: ExecutionPlan['edges']): Record<string, SharedArrayBuffer> {
   const rings: Record<string, SharedArrayBuffer> = {}
-  for (const edge of plan.edges) {
+  for (const edge of edges) {
     for (const channel of channelsOfEdge(plan, edge)) {
       if (workerOfSubtask(plan, channel.from) !== workerOfSubtask(plan, channel.to)) rings[channel.id] = createRing()
     }

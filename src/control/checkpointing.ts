@@ -6,7 +6,8 @@ import type { DroppedState, Manifest, StoredSubtask } from '../checkpoint/manife
 import { unreachable } from '../core/assert.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
-import { subtaskName, subtaskNames } from '../graph/execution-plan.ts'
+import { subtaskName, subtaskNames, taskOfSubtask } from '../graph/execution-plan.ts'
+import type { Region } from '../graph/regions.ts'
 import type { NodeDescription } from '../graph/stream-graph.ts'
 import type { SubtaskSnapshot, SubtaskTiming, ToWorker } from '../protocol/messages.ts'
 import type { Signals } from '../protocol/signals.ts'
@@ -87,6 +88,9 @@ export class Checkpointing {
   #over = false
   #committed: Promise<void> = Promise.resolve()
   #wholeInput = false
+  #isFinal = false
+  /** Somebody wants the job to stop, whatever its input. */
+  #stopWanted = false
   /** Why the last checkpoint could not be stored, if that is how it failed. */
   #storeFailure: SluiceError | undefined
 
@@ -115,6 +119,11 @@ export class Checkpointing {
     return this.#wholeInput
   }
 
+  /** The last checkpoint is complete: nothing is wanted of the tasks any more, and what is left is to commit. */
+  get isFinal(): boolean {
+    return this.#isFinal
+  }
+
   /** Takes a checkpoint as soon as may be. Settles when it is complete. @throws SluiceError `CHECKPOINT_FAILED` */
   request(purpose: 'savepoint' | 'requested'): Promise<Manifest> {
     const { promise, resolve, reject } = Promise.withResolvers<Manifest>()
@@ -127,7 +136,34 @@ export class Checkpointing {
 
   /** One more checkpoint, and the attempt is over. */
   end(): void {
+    this.#stopWanted = true
     this.#obey(this.#coordinator.onEnding(now()))
+  }
+
+  // Regions that start again
+
+  /** No checkpoint can be taken: a region is away. */
+  pause(): void {
+    this.#obey(this.#coordinator.onRegionLost())
+  }
+
+  /** What a region did since the last complete checkpoint counts for nothing. */
+  onRegionLost({ tasks, operators }: Region): void {
+    const { plan, store, committers } = this.#parts
+    committers.ledger.onRestarted(operators)
+    store.forgetDeltas(this.#deltas.onRestarted(operators, store.latestCheckpoint!))
+    for (const name of subtaskNames(plan)) if (tasks.has(taskOfSubtask(name))) this.#running.add(name)
+  }
+
+  /** All regions run. */
+  resume(): void {
+    this.#obey(this.#coordinator.onRegionsBack(now()))
+    if (this.#stopWanted) this.#obey(this.#coordinator.onEnding(now()))
+  }
+
+  /** The newest id that was used. */
+  get lastCheckpoint(): number {
+    return this.#coordinator.lastCheckpoint
   }
 
   /** The base stays as it is, so that somebody can read a checkpoint that older ones may soon make way for. */
@@ -154,7 +190,7 @@ export class Checkpointing {
 
   onEnded(subtask: string): void {
     this.#running.delete(subtask)
-    if (this.#running.size === 0) this.end()
+    if (this.#running.size === 0) this.#obey(this.#coordinator.onEnding(now()))
   }
 
   onDeltas(checkpoint: number, operator: string, chunks: readonly DeltaChunk[]): void {
@@ -391,6 +427,7 @@ export class Checkpointing {
   }
 
   #finish(): void {
+    this.#isFinal = true
     clearTimeout(this.#timer)
     this.#committed.then(() => this.#parts.finished(), this.#parts.fail)
   }

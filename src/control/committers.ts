@@ -90,6 +90,21 @@ export class Committers {
   }
 
   /**
+   * Before these sinks start again, while the others go on: what is due is committed, and what nobody will commit is swept.
+   * @throws SluiceError what a commit or the sweeping failed with
+   */
+  async reopen(sinks: ReadonlySet<string>, fresh: boolean, overwrite: boolean): Promise<void> {
+    const own = [...this.#committers].filter(([operator]) => sinks.has(operator))
+    await Promise.all(
+      own.map(async ([operator, committer]) => {
+        // Calls of one committer never overlap.
+        await this.#lanes.get(operator)?.through
+        await located(operator, 'OUTPUT_UNWRITABLE', () => committer.open({ fresh, overwrite, pending: [] }))
+      }),
+    )
+  }
+
+  /**
    * Commits what is due now. Settles when that and all that was due before is committed, or as soon as one sink has failed for good, which
    * ends the attempt. What becomes due later is waited for by later calls.
    */

@@ -10,16 +10,18 @@ import { locateError, messageOf, SluiceError, toWireError } from '../core/errors
 import { systemClock, WATERMARK_NONE } from '../core/time.ts'
 import { encodeValue } from '../core/value-codec.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
-import { planExecution, taskPlan } from '../graph/execution-plan.ts'
+import { planExecution, taskOfSubtask, taskPlan } from '../graph/execution-plan.ts'
+import type { Region } from '../graph/regions.ts'
 import type { NodeDescription, StreamGraph } from '../graph/stream-graph.ts'
 import { describeGraph, nodeIds, validateGraph } from '../graph/stream-graph.ts'
 import type { EarlierOutcome } from '../protocol/messages.ts'
-import { Attempt, type Prepared } from './attempt.ts'
+import { Attempt, type Prepared, type PreparedRegion, type RegionParts } from './attempt.ts'
 import { Committers } from './committers.ts'
 import { startControlServer } from './control-server.ts'
 import { isMarkedFinished, markFinished, removeFinishMark } from './finish-mark.ts'
 import type { JobControl, JobStatus, SavepointOptions, SavepointResult, StopOptions, StopResult } from './job-control.ts'
 import { Progress } from './progress.ts'
+import type { RestartStrategy } from './restart-strategy.ts'
 import { restartStrategy } from './restart-strategy.ts'
 import type { RestoreContext } from './restore-point.ts'
 import { droppedFromBase, ExplicitStart, judgeRestore } from './restore-point.ts'
@@ -93,6 +95,7 @@ class JobManager implements JobControl {
   #stopping: StopOptions | undefined
   #stopped = Promise.withResolvers<StopResult>()
   readonly #interruptPause = new AbortController()
+  readonly #strategy: RestartStrategy
 
   constructor(graph: StreamGraph, plan: ExecutionPlan, settings: JobSettings, store: CheckpointStore, claim: Claim) {
     this.#graph = graph
@@ -102,6 +105,7 @@ class JobManager implements JobControl {
     this.#store = store
     this.#claim = claim
     this.#progress = new Progress(plan, settings.progress)
+    this.#strategy = restartStrategy(settings.restart)
     // Whoever asks for a stop waits for it; when nobody does, nobody is missing.
     this.#stopped.promise.catch(() => undefined)
   }
@@ -206,7 +210,6 @@ class JobManager implements JobControl {
   }
 
   async #runAttempts(): Promise<void> {
-    const strategy = restartStrategy(this.#settings.restart)
     for (let isFirst = true; ; isFirst = false) {
       try {
         // Also this may find no room on the disk, and be tried again.
@@ -216,16 +219,23 @@ class JobManager implements JobControl {
         return await this.#attempt.run()
       } catch (error) {
         const failure = error instanceof SluiceError ? error : new SluiceError('OPERATOR_FAILED', String(error), { cause: error })
-        const delayMs = failure.canRestart && !this.#stopping ? strategy.onFailure(performance.now()) : undefined
+        const delayMs = this.#decide(failure)
         if (delayMs === undefined) throw failure
-        this.#restarts++
-        this.#lastFailure = failure
         this.#restarting = true
         this.#progress.failed(failure, delayMs)
         await delay(delayMs, undefined, { signal: this.#interruptPause.signal }).catch(() => undefined)
         this.#restarting = false
       }
     }
+  }
+
+  /** Milliseconds to wait before what has failed starts again; `undefined`: it does not. */
+  #decide(failure: SluiceError): number | undefined {
+    const delayMs = failure.canRestart && !this.#stopping ? this.#strategy.onFailure(performance.now()) : undefined
+    if (delayMs === undefined) return undefined
+    this.#restarts++
+    this.#lastFailure = failure
+    return delayMs
   }
 
   #claimNextAttempt(): void {
@@ -248,6 +258,7 @@ class JobManager implements JobControl {
         this.#plan.workers === 0
           ? startInline(this.#graph, systemClock, (operator) => this.#store.base(operator), listener)
           : startThreads(this.#plan.workers, { job: this.#graph.job, module: this.#plan.module, earlierOutcomes }, listener),
+      regions: this.#regionParts(),
       observer: {
         onDeployed: (counters, pending) => this.#progress.follow(counters, pending),
         onCheckpoint: (record) => {
@@ -259,6 +270,33 @@ class JobManager implements JobControl {
           this.#progress.note(`checkpoint ${checkpoint} was given up: ${failure!.message}`),
       },
     })
+  }
+
+  // Regions
+
+  #regionParts(): RegionParts {
+    return {
+      decide: (error, region) => {
+        const delayMs = this.#decide(error)
+        if (delayMs !== undefined) this.#progress.failed(error, delayMs, [...region.tasks])
+        return delayMs
+      },
+      sweep: async ({ operators }) => {
+        const fresh = this.#store.latest()!.initial
+        await this.#committers!.reopen(operators, fresh, this.#settings.overwrite)
+      },
+      prepare: (region) => this.#prepareRegion(region),
+    }
+  }
+
+  #prepareRegion({ tasks, operators }: Region): PreparedRegion {
+    const stagingAttempt = this.#store.raiseAttempt()
+    this.#claim = { ...this.#claim, attempt: stagingAttempt }
+    const restored = this.#store.latest()!
+    const deltas = this.#store.unfolded(restored).filter(({ operator }) => operators.has(operator))
+    const dealt = dealCheckpoint(restored, this.#plan, { deltas, read: this.#store.readDelta.bind(this.#store) })
+    const restores = Object.fromEntries(Object.entries(dealt).filter(([name]) => tasks.has(taskOfSubtask(name))))
+    return { restores, restored, stagingAttempt }
   }
 
   // Restoring

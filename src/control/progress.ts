@@ -1,7 +1,7 @@
 import { styleText } from 'node:util'
 import type { SluiceError } from '../core/errors.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
-import { subtaskNames } from '../graph/execution-plan.ts'
+import { subtaskNames, taskOfSubtask } from '../graph/execution-plan.ts'
 import { SubtaskCounters } from '../protocol/counters.ts'
 import type { TaskStatus } from './job-control.ts'
 
@@ -64,7 +64,7 @@ export class Progress {
     this.#pending = pending
     this.#rows = subtaskNames(this.#plan).map((name, index) => ({
       counters: new SubtaskCounters(counters, index),
-      task: name.slice(0, name.lastIndexOf('/')),
+      task: taskOfSubtask(name),
     }))
     this.#before = new Map()
     this.#beforeMs = performance.now()
@@ -80,9 +80,12 @@ export class Progress {
     if (this.#mode === 'json') this.#json({ event: 'checkpoint', checkpoint, durationMs: Math.round(durationMs) })
   }
 
-  failed(error: SluiceError, delayMs: number): void {
-    if (this.#mode === 'json') return this.#json({ event: 'restart', code: error.code, message: error.message, delayMs })
-    this.note(`${error.message}; restarting from the last checkpoint in ${(delayMs / 1000).toFixed(1)} s`)
+  /** @param tasks those that start again, when the others run on */
+  failed(error: SluiceError, delayMs: number, tasks?: readonly string[]): void {
+    const part = tasks === undefined ? {} : { tasks }
+    if (this.#mode === 'json') return this.#json({ event: 'restart', code: error.code, message: error.message, delayMs, ...part })
+    const what = tasks === undefined ? 'restarting' : `restarting ${tasks.join(', ')} alone`
+    this.note(`${error.message}; ${what} from the last checkpoint in ${(delayMs / 1000).toFixed(1)} s`)
   }
 
   /** A line that stays on the screen. */

@@ -190,6 +190,11 @@ export function subtaskName(task: string, subtask: number): string {
   return `${task}/${subtask}`
 }
 
+/** `map-1` of `map-1/0`. */
+export function taskOfSubtask(name: string): string {
+  return name.slice(0, name.lastIndexOf('/'))
+}
+
 /** All subtasks of a plan. */
 export function subtaskNames(plan: ExecutionPlan): readonly string[] {
   return plan.tasks.flatMap((task) => Array.from({ length: task.parallelism }, (_, subtask) => subtaskName(task.id, subtask)))

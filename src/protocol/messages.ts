@@ -66,6 +66,20 @@ export type ToWorker =
   | { readonly type: 'go-on'; readonly attempt: number; readonly checkpoint: number }
   /** It is on the disk how far a source has read. */
   | { readonly type: 'read-noted'; readonly attempt: number; readonly subtask: string; readonly sequence: number }
+  /** A region of the job has failed somewhere: close its tasks, and say so. What they are at counts for nothing. */
+  | { readonly type: 'close-region'; readonly attempt: number; readonly region: number; readonly round: number }
+  /** Build the region's tasks again, with a share of the last checkpoint, and say so. */
+  | {
+      readonly type: 'deploy-region'
+      readonly attempt: number
+      readonly region: number
+      readonly round: number
+      /** Under this number its sinks stage. */
+      readonly stagingAttempt: number
+      readonly deployment: Deployment
+    }
+  /** All workers have built the region: its tasks run. */
+  | { readonly type: 'start-region'; readonly attempt: number; readonly region: number; readonly round: number }
   /** Sources read no more; everything behind them comes to its end. */
   | { readonly type: 'drain'; readonly attempt: number }
   /** Drop everything and return. */
@@ -110,12 +124,34 @@ export type FromWorker =
   | { readonly type: 'memory-pressure'; readonly attempt: number; readonly severe: boolean }
   /** The subtask has seen all of its input and sent all of its results. */
   | { readonly type: 'ended'; readonly attempt: number; readonly subtask: string }
-  | { readonly type: 'failed'; readonly attempt: number; readonly worker: number; readonly error: WireError }
+  /** Nothing of the region runs in this worker any more, and nothing of that round will be told. */
+  | RegionReport<'region-closed'>
+  | RegionReport<'region-deployed'>
+  /** `region`: what has failed is this part of the job, and the others run on; without it everything in the worker has stopped. */
+  | {
+      readonly type: 'failed'
+      readonly attempt: number
+      readonly worker: number
+      readonly region?: number
+      readonly error: WireError
+    }
+
+interface RegionReport<Type extends string> {
+  readonly type: Type
+  readonly attempt: number
+  readonly worker: number
+  readonly region: number
+  readonly round: number
+}
 
 /** What a worker needs to build its subtasks. */
 export interface Deployment {
   readonly plan: ExecutionPlan
   readonly worker: number
+  /** The tasks to build; all of the plan when absent. */
+  readonly tasks?: ReadonlySet<string>
+  /** True: what fails in one region does not stop the others. */
+  readonly isolatesRegions?: boolean
   /** Names the run; sinks use it. */
   readonly run: string
   /** The newest checkpoint id in use; barriers at or below it are of the past. */

@@ -38,7 +38,7 @@ export interface WorkerReports {
   wake(): void
 }
 
-/** Builds the subtasks of one worker and the ends of their channels. */
+/** Builds the subtasks of one worker and the ends of their channels. Sinks stage under the number of the attempt. */
 export function buildTasks(
   deployment: Deployment,
   attempt: number,
@@ -50,7 +50,8 @@ export function buildTasks(
 ): readonly Task[] {
   const { plan, worker } = deployment
   const channels = new ChannelEnds(deployment, doorbells)
-  return plan.tasks.flatMap((task) =>
+  const wanted = plan.tasks.filter(({ id }) => deployment.tasks?.has(id) ?? true)
+  return wanted.flatMap((task) =>
     subtasksOf(task, plan, worker).map((subtask) =>
       new TaskBuilder(deployment, attempt, graph, clock, channels, baseOf, reports).build(task, subtask),
     ),

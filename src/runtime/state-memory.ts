@@ -24,15 +24,16 @@ export function stateMemoryLimit(givenBytes: number): number {
  * does not hold yet cannot be evicted; then the main thread is asked for a checkpoint, which brings it there.
  */
 export class StateMemory {
-  readonly #backends: readonly KeyedBackend[]
+  readonly #backends: () => readonly KeyedBackend[]
   readonly #limitBytes: number
   readonly #complain: (severe: boolean) => void
   readonly #now: () => number
   #lookedAtMs = 0
   #complainedAtMs = Number.NEGATIVE_INFINITY
 
+  /** @param backends those of now: tasks come and go */
   constructor(
-    backends: readonly KeyedBackend[],
+    backends: () => readonly KeyedBackend[],
     limitBytes: number,
     complain: (severe: boolean) => void,
     now: () => number = () => performance.now(),
@@ -60,10 +61,10 @@ export class StateMemory {
 
   /** Of keyed state in memory, by estimate. */
   get bytes(): number {
-    return this.#backends.reduce((sum, backend) => sum + backend.size * (ENTRY_BYTES + VALUE_FACTOR * backend.rowBytes), 0)
+    return this.#backends().reduce((sum, backend) => sum + backend.size * (ENTRY_BYTES + VALUE_FACTOR * backend.rowBytes), 0)
   }
 
   #evict(share: number): void {
-    for (const backend of this.#backends) backend.evict(Math.ceil(backend.size * share))
+    for (const backend of this.#backends()) backend.evict(Math.ceil(backend.size * share))
   }
 }

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { SluiceError } from '../core/errors.ts'
 import type { Doorbells } from '../protocol/doorbell.ts'
 import type { Signals } from '../protocol/signals.ts'
 import type { StateMemory } from './state-memory.ts'
@@ -10,45 +11,49 @@ const SLEEP_MAX_MS = 1_000
 
 /** What a loop works with. */
 export interface LoopParts {
-  readonly tasks: readonly Task[]
   readonly doorbells: Doorbells
   readonly worker: number
   readonly now: () => number
   readonly signals: Signals
-  /** Of each task, its place among all subtasks of the plan. */
-  readonly places: readonly number[]
   readonly memory: StateMemory
+  /** A step threw. Whoever is told closes the task, and removes what is not to run any more. */
+  readonly onFailed: (task: Task, error: SluiceError) => void
+}
+
+/** A task that runs. */
+export interface LoopTask {
+  readonly task: Task
+  /** Its place among all subtasks of the plan. */
+  readonly place: number
 }
 
 /**
  * Runs the tasks of one worker in turn. As long as any of them does something it goes round; when none does, it sleeps on the worker's
- * doorbell until a channel changes, a message comes or a timer is due.
+ * doorbell until a channel changes, a message comes or a timer is due. Tasks may come and go between two steps.
  */
 export class TaskLoop {
-  readonly #tasks: readonly Task[]
-  readonly #doorbells: Doorbells
-  readonly #worker: number
-  readonly #now: () => number
-  readonly #signals: Signals
-  readonly #places: readonly number[]
-  readonly #memory: StateMemory
-  readonly #busyMs: number[]
+  readonly #parts: LoopParts
+  /** Replaced and never changed, because a round may be going through it. */
+  #tasks: readonly (LoopTask & { busyMs: number })[] = []
   #stopped = false
 
-  constructor({ tasks, doorbells, worker, now, signals, places, memory }: LoopParts) {
-    this.#tasks = tasks
-    this.#doorbells = doorbells
-    this.#worker = worker
-    this.#now = now
-    this.#signals = signals
-    this.#places = places
-    this.#memory = memory
-    this.#busyMs = tasks.map(() => 0)
+  constructor(parts: LoopParts) {
+    this.#parts = parts
+  }
+
+  add(tasks: readonly LoopTask[]): void {
+    this.#tasks = [...this.#tasks, ...tasks.map((each) => ({ ...each, busyMs: 0 }))]
+    this.wake()
+  }
+
+  /** Nothing of these is called any more. */
+  remove(tasks: readonly Task[]): void {
+    this.#tasks = this.#tasks.filter(({ task }) => !tasks.includes(task))
   }
 
   /** Wakes the loop from within its own thread. */
   wake(): void {
-    this.#doorbells.ring(this.#worker)
+    this.#parts.doorbells.ring(this.#parts.worker)
   }
 
   stop(): void {
@@ -56,7 +61,7 @@ export class TaskLoop {
     this.wake()
   }
 
-  /** Runs until `stop`. @throws what a task threw, with the task's name. */
+  /** Runs until `stop`. */
   async run(): Promise<void> {
     let turnEnd = performance.now() + TURN_MS
     while (!this.#stopped) {
@@ -65,9 +70,9 @@ export class TaskLoop {
         this.#publish()
         if (!(await this.#sleep())) continue
       } else if (performance.now() >= turnEnd) {
-        for (const task of this.#tasks) task.flush()
+        for (const { task } of this.#tasks) task.flush()
         this.#publish()
-        this.#memory.keep()
+        this.#parts.memory.keep()
         await nextTurn()
       } else continue
       turnEnd = performance.now() + TURN_MS
@@ -75,41 +80,48 @@ export class TaskLoop {
   }
 
   #round(): boolean {
+    const { signals, worker } = this.#parts
     let worked = false
     let before = performance.now()
-    for (let index = 0; index < this.#tasks.length; index++) {
-      const task = this.#tasks[index]!
-      this.#signals.beginStep(this.#worker, this.#places[index]!)
-      try {
-        if (!task.step()) continue
-      } catch (error) {
-        throw task.locate(error)
-      }
+    const tasks = this.#tasks
+    for (let index = 0; index < tasks.length; index++) {
+      const each = tasks[index]!
+      signals.beginStep(worker, each.place)
+      // One that was closed in this round has nothing to do.
+      if (!this.#step(each.task)) continue
       worked = true
       const after = performance.now()
-      this.#busyMs[index] = this.#busyMs[index]! + after - before
+      each.busyMs += after - before
       before = after
     }
-    this.#signals.endRound(this.#worker)
+    signals.endRound(worker)
     return worked
   }
 
+  #step(task: Task): boolean {
+    try {
+      return task.step()
+    } catch (error) {
+      this.#parts.onFailed(task, task.locate(error))
+      return true
+    }
+  }
+
   #publish(): void {
-    this.#tasks.forEach((task, index) => {
-      task.publishCounters(this.#busyMs[index]!)
-    })
+    for (const { task, busyMs } of this.#tasks) task.publishCounters(busyMs)
   }
 
   /** False when there was work after all, and the thread has not looked at its messages. */
   async #sleep(): Promise<boolean> {
+    const { doorbells, worker, now } = this.#parts
     // Announced before the last look: a writer that publishes after our look sees the announcement and rings.
-    this.#doorbells.announceSleep(this.#worker)
-    if (this.#stopped || this.#tasks.some((task) => task.ready)) {
-      this.#doorbells.stayAwake(this.#worker)
+    doorbells.announceSleep(worker)
+    if (this.#stopped || this.#tasks.some(({ task }) => task.ready)) {
+      doorbells.stayAwake(worker)
       return false
     }
-    const timer = Math.min(...this.#tasks.map((task) => task.nextWakeup())) - this.#now()
-    await this.#doorbells.sleep(this.#worker, Math.max(1, Math.min(SLEEP_MAX_MS, timer)))
+    const timer = Math.min(...this.#tasks.map(({ task }) => task.nextWakeup())) - now()
+    await doorbells.sleep(worker, Math.max(1, Math.min(SLEEP_MAX_MS, timer)))
     return true
   }
 }

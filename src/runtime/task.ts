@@ -164,6 +164,11 @@ export class Task {
     }
   }
 
+  /** Of the task of the plan that it is a subtask of. */
+  get id(): string {
+    return this.#parts.plan.id
+  }
+
   get state(): TaskState {
     return this.#state
   }

@@ -54,6 +54,10 @@ function carryOut(coordinator: CheckpointCoordinator, command: Command): readonl
       return coordinator.onCancelRequest(command.word(0), at)
     case 'ending':
       return coordinator.onEnding(at)
+    case 'region-lost':
+      return coordinator.onRegionLost()
+    case 'regions-back':
+      return coordinator.onRegionsBack(at)
     default:
       throw new Error(`unknown command '${command.verb}'`)
   }

@@ -32,6 +32,17 @@ describe('the commit ledger', () => {
     expect(ledger.listedBy(1)).toEqual([])
   })
 
+  test('what a sink prepared after the last complete checkpoint is forgotten when its region starts again', () => {
+    const ledger = new CommitLedger([], 0)
+    ledger.onPrepared('out', 0, 1, [bytes('a')])
+    ledger.onCompleted(1)
+    ledger.onPrepared('out', 0, 2, [bytes('b')])
+    ledger.onPrepared('other', 0, 2, [bytes('c')])
+    ledger.onRestarted(new Set(['out']))
+    ledger.onPrepared('out', 0, 3, [bytes('again')])
+    expect(ledger.listedBy(3).map(named)).toEqual(['out/0@1:a', 'other/0@2:c', 'out/0@3:again'])
+  })
+
   test('the committables of an aborted checkpoint go with the next one, oldest first', () => {
     const ledger = new CommitLedger([], 0)
     ledger.onPrepared('out', 1, 1, [bytes('aborted')])

@@ -38,6 +38,17 @@ describe('the book of changes', () => {
     expect(namesOf(book.listedBy(3, -1))).toEqual(['3/0'])
   })
 
+  test('forgets what the operators of a region sent after the checkpoint that they start again from, and nothing else', () => {
+    const other = (checkpoint: number, sequence: number): StoredDelta => ({
+      ...deltaOf(checkpoint, sequence),
+      operator: 'sum-1',
+    })
+    const book = new DeltaBook([deltaOf(1, 0)])
+    book.onStored([deltaOf(2, 0), other(2, 1), deltaOf(3, 0), other(3, 1), deltaOf(4, 0)])
+    expect(namesOf(book.onRestarted(new Set(['count-1', 'sink-1']), 2))).toEqual(['3/0', '4/0'])
+    expect(namesOf(book.listedBy(4, -1))).toEqual(['1/0', '2/0', '2/1', '3/1'])
+  })
+
   test('counts the bytes of a checkpoint', () => {
     const book = new DeltaBook([deltaOf(1, 0, 1_000)])
     book.onStored([deltaOf(2, 0, 7), deltaOf(2, 1, 8)])
