@@ -1,21 +1,18 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import type { CheckpointRecord } from '../checkpoint/checkpoint-history.ts'
 import { CheckpointStore, type Claim } from '../checkpoint/checkpoint-store.ts'
-import type { DroppedState, Manifest, StoredSubtask } from '../checkpoint/manifest.ts'
-import { dealCheckpoint } from '../checkpoint/restore.ts'
+import type { Manifest } from '../checkpoint/manifest.ts'
 import { removeSavepoint, writeSavepoint } from '../checkpoint/savepoint.ts'
-import { locateError, messageOf, SluiceError, toWireError } from '../core/errors.ts'
-import { systemClock, WATERMARK_NONE } from '../core/time.ts'
-import { encodeValue } from '../core/value-codec.ts'
+import { messageOf, SluiceError, toWireError } from '../core/errors.ts'
+import { systemClock } from '../core/time.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
-import { planExecution, taskOfSubtask, taskPlan } from '../graph/execution-plan.ts'
-import type { Region } from '../graph/regions.ts'
+import { planExecution } from '../graph/execution-plan.ts'
 import type { NodeDescription, StreamGraph } from '../graph/stream-graph.ts'
-import { describeGraph, nodeIds, validateGraph } from '../graph/stream-graph.ts'
+import { describeGraph, validateGraph } from '../graph/stream-graph.ts'
 import type { EarlierOutcome } from '../protocol/messages.ts'
-import { Attempt, type Prepared, type PreparedRegion, type RegionParts } from './attempt.ts'
+import { Attempt, type RegionParts } from './attempt.ts'
 import { Committers } from './committers.ts'
 import { startControlServer } from './control-server.ts'
 import { isMarkedFinished, markFinished, removeFinishMark } from './finish-mark.ts'
@@ -23,8 +20,8 @@ import type { JobControl, JobStatus, SavepointOptions, SavepointResult, StopOpti
 import { Progress } from './progress.ts'
 import type { RestartStrategy } from './restart-strategy.ts'
 import { restartStrategy } from './restart-strategy.ts'
-import type { RestoreContext } from './restore-point.ts'
-import { droppedFromBase, ExplicitStart, judgeRestore } from './restore-point.ts'
+import { ExplicitStart } from './restore-point.ts'
+import { Restoring } from './restoring.ts'
 import type { JobSettings } from './settings.ts'
 import { onInterrupt } from './signals.ts'
 import { startInline, startThreads, type Workers } from './workers.ts'
@@ -96,6 +93,7 @@ class JobManager implements JobControl {
   #stopped = Promise.withResolvers<StopResult>()
   readonly #interruptPause = new AbortController()
   readonly #strategy: RestartStrategy
+  readonly #restoring: Restoring
 
   constructor(graph: StreamGraph, plan: ExecutionPlan, settings: JobSettings, store: CheckpointStore, claim: Claim) {
     this.#graph = graph
@@ -106,6 +104,7 @@ class JobManager implements JobControl {
     this.#claim = claim
     this.#progress = new Progress(plan, settings.progress)
     this.#strategy = restartStrategy(settings.restart)
+    this.#restoring = new Restoring(graph, plan, settings, store, (message) => this.#progress.note(message))
     // Whoever asks for a stop waits for it; when nobody does, nobody is missing.
     this.#stopped.promise.catch(() => undefined)
   }
@@ -159,16 +158,6 @@ class JobManager implements JobControl {
     return this.#attempt?.inputEnded === true
   }
 
-  get #restoreContext(): RestoreContext {
-    return {
-      store: this.#store,
-      graph: this.#description,
-      maxParallelism: this.#plan.maxParallelism,
-      settings: this.#settings,
-      note: (message) => this.#progress.note(message),
-    }
-  }
-
   // Beginning
 
   async #beginRun(): Promise<void> {
@@ -205,7 +194,7 @@ class JobManager implements JobControl {
     if (this.#settings.fresh) {
       throw new SluiceError('INVALID_OPTION', '--fresh and --from say different things about where to begin')
     }
-    this.#claim = (await new ExplicitStart(from, this.#restoreContext).begin()) ?? this.#claim
+    this.#claim = (await new ExplicitStart(from, this.#restoring.context).begin()) ?? this.#claim
     removeFinishMark(this.#store.directory)
   }
 
@@ -253,7 +242,7 @@ class JobManager implements JobControl {
       committers: this.#committers!,
       run: this.#claim.run,
       attempt: this.#claim.attempt,
-      prepared: this.#prepare(latest),
+      prepared: this.#restoring.prepare(latest, this.#claim, this.#committers!),
       startWorkers: (listener): Workers =>
         this.#plan.workers === 0
           ? startInline(this.#graph, systemClock, (operator) => this.#store.base(operator), listener)
@@ -285,142 +274,12 @@ class JobManager implements JobControl {
         const fresh = this.#store.latest()!.initial
         await this.#committers!.reopen(operators, fresh, this.#settings.overwrite)
       },
-      prepare: (region) => this.#prepareRegion(region),
+      prepare: (region) => {
+        const stagingAttempt = this.#store.raiseAttempt()
+        this.#claim = { ...this.#claim, attempt: stagingAttempt }
+        return this.#restoring.prepareRegion(region, stagingAttempt)
+      },
     }
-  }
-
-  #prepareRegion({ tasks, operators }: Region): PreparedRegion {
-    const stagingAttempt = this.#store.raiseAttempt()
-    this.#claim = { ...this.#claim, attempt: stagingAttempt }
-    const restored = this.#store.latest()!
-    const deltas = this.#store.unfolded(restored).filter(({ operator }) => operators.has(operator))
-    const dealt = dealCheckpoint(restored, this.#plan, { deltas, read: this.#store.readDelta.bind(this.#store) })
-    const restores = Object.fromEntries(Object.entries(dealt).filter(([name]) => tasks.has(taskOfSubtask(name))))
-    return { restores, restored, stagingAttempt }
-  }
-
-  // Restoring
-
-  async #prepare(latest: Manifest | undefined): Promise<Prepared> {
-    // Before any output is touched: a job that cannot go on with what is stored says so at once.
-    const dropped = latest === undefined ? [] : await this.#settleGraph(latest)
-    const committed = latest !== undefined && this.#store.committedThrough >= latest.checkpoint
-    const pending = latest === undefined || committed ? [] : this.#pendingOf(latest)
-    // A run that has completed nothing yet has shown nothing: what is visible in its outputs came from somebody else.
-    const fresh = latest === undefined || latest.initial
-    await this.#committers!.open(fresh, this.#settings.overwrite, pending, latest?.checkpoint ?? this.#claim.lastCheckpoint)
-    if (latest !== undefined && !committed) this.#store.committed(latest.checkpoint, this.#settings.checkpoint.retain)
-    await this.#foldAll()
-    const restored = latest === undefined ? await this.#initialCheckpoint() : await this.#withNewSources(latest)
-    const read = this.#withReadNotes(restored)
-    const unfolded = { deltas: this.#store.unfolded(restored), read: this.#store.readDelta.bind(this.#store) }
-    return {
-      restores: dealCheckpoint(read, this.#plan, unfolded),
-      lastCheckpoint: Math.max(restored.checkpoint, this.#claim.lastCheckpoint),
-      restored,
-      dropped,
-    }
-  }
-
-  /** Read at most once: sources go on behind everything that was ever read, whatever became of it. */
-  #withReadNotes(manifest: Manifest): Manifest {
-    if (this.#settings.guarantee !== 'at-most-once') {
-      this.#store.forgetReads()
-      return manifest
-    }
-    const subtasks = manifest.subtasks.map((subtask) => {
-      const reads = this.#store.reads(subtask.task)
-      const operators = subtask.operators.map((operator) => ({
-        ...operator,
-        ...(operator.splits === undefined ? {} : { splits: operator.splits.map((split) => reads.get(split.index) ?? split) }),
-      }))
-      return { ...subtask, operators }
-    })
-    return { ...manifest, subtasks }
-  }
-
-  /** What is to be committed; with its consent the output of sinks that the job no longer has is let go. */
-  #pendingOf(latest: Manifest): Manifest['committables'] {
-    if (!this.#settings.allowDroppedState) return latest.committables
-    const sinks = new Set(this.#description.map(({ id }) => id))
-    return latest.committables.filter(({ operator }) => sinks.has(operator))
-  }
-
-  /** So far as older checkpoints that are kept allow, the base holds the restored one before the first record. */
-  async #foldAll(): Promise<void> {
-    while (this.#store.foldStep()) await nextTurn()
-    while (this.#store.purgeStep()) await nextTurn()
-  }
-
-  /** @throws SluiceError when the job cannot go on with what is stored */
-  async #settleGraph(latest: Manifest): Promise<readonly DroppedState[]> {
-    if (latest.fingerprint === this.#plan.fingerprint && latest.maxParallelism === this.#plan.maxParallelism) return []
-    const report = judgeRestore(latest, `the state in ${this.#store.directory}`, this.#restoreContext)
-    if (!report.operators.some(({ verdict }) => verdict === 'dropped')) return []
-    // Older checkpoints hold what is dropped, so they end here; and in the base it can be found by name.
-    this.#store.committed(this.#store.committedThrough, 1)
-    await this.#foldAll()
-    return droppedFromBase(report, this.#store, latest.checkpoint)
-  }
-
-  /** A source that the restored checkpoint does not know begins at its beginning; that, too, is stored before its first record. */
-  async #withNewSources(latest: Manifest): Promise<Manifest> {
-    const known = new Set(latest.subtasks.flatMap(({ operators }) => operators.map(({ operator }) => operator)))
-    const added = await this.#enumerateSplits((id) => !known.has(id))
-    if (added.length === 0) return latest
-    const manifest: Manifest = {
-      ...latest,
-      checkpoint: this.#claim.lastCheckpoint + 1,
-      attempt: this.#claim.attempt,
-      completedAtMs: Date.now(),
-      subtasks: [...latest.subtasks, ...added],
-      deltas: this.#store.unfolded(latest),
-      committables: [],
-    }
-    this.#store.complete(manifest)
-    this.#store.committed(manifest.checkpoint, this.#settings.checkpoint.retain)
-    return manifest
-  }
-
-  /** Checkpoint 0: the sources' splits, before the first record, so that every replay begins at the same place. */
-  async #initialCheckpoint(): Promise<Manifest> {
-    const manifest: Manifest = {
-      checkpoint: this.#claim.lastCheckpoint + 1,
-      initial: true,
-      attempt: this.#claim.attempt,
-      completedAtMs: Date.now(),
-      fingerprint: this.#plan.fingerprint,
-      graph: this.#description,
-      maxParallelism: this.#plan.maxParallelism,
-      subtasks: await this.#enumerateSplits(() => true),
-      committables: [],
-      deltas: [],
-      dropped: [],
-    }
-    this.#store.complete(manifest)
-    return manifest
-  }
-
-  async #enumerateSplits(isNew: (source: string) => boolean): Promise<readonly StoredSubtask[]> {
-    const ids = nodeIds(this.#graph)
-    const sources = this.#graph.nodes.flatMap((node) =>
-      node.body.type === 'source' ? [{ id: ids[node.index]!, source: node.body.source }] : [],
-    )
-    return await Promise.all(
-      sources
-        .filter(({ id }) => isNew(id))
-        .map(async ({ id, source }) => {
-          const { parallelism } = taskPlan(this.#plan, id)
-          const splits = await enumerate(id, () => source.enumerate({ parallelism }))
-          const operator = {
-            operator: id,
-            watermark: WATERMARK_NONE,
-            records: 0,
-            splits: splits.map((split, index) => ({ index, split: encodeValue(split), done: false })),
-          }
-          return { task: id, subtask: 0, parallelism: 1, channelWatermarks: {}, operators: [operator] }
-        }),
-    )
   }
 
   // Ending
@@ -442,7 +301,7 @@ class JobManager implements JobControl {
     const savepoint = await this.#lastSavepoint(finished)
     await this.#forgetClaimed()
     // The next start of a job that was stopped has nothing to do, then, before its first record.
-    if (!finished) await this.#foldAll()
+    if (!finished) await this.#restoring.foldAll()
     return { ...this.#result(finished ? 'finished' : 'stopped', savepoint), ...(savepoint === undefined ? {} : { savepoint }) }
   }
 
@@ -565,15 +424,4 @@ function namingOlder(error: unknown, store: CheckpointStore): unknown {
 
 function stopResultOf({ status, savepoint }: JobResult, checkpoint: number | undefined): StopResult {
   return { status, ...(checkpoint === undefined ? {} : { checkpoint }), ...(savepoint === undefined ? {} : { savepoint }) }
-}
-
-async function enumerate(
-  operator: string,
-  action: () => readonly unknown[] | Promise<readonly unknown[]>,
-): Promise<readonly unknown[]> {
-  try {
-    return await action()
-  } catch (error) {
-    throw locateError(error, { operator }, 'SOURCE_FAILED', `'${operator}' cannot list its input`)
-  }
 }
