@@ -3,19 +3,20 @@ import type { DroppedState, Manifest } from '../checkpoint/manifest.ts'
 import { unreachable } from '../core/assert.ts'
 import { fromWireError, messageOf, SluiceError } from '../core/errors.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
-import { channelsOfEdge, subtaskNames, workerOfSubtask } from '../graph/execution-plan.ts'
+import { subtaskNames } from '../graph/execution-plan.ts'
 import type { Region } from '../graph/regions.ts'
 import { regionsOf } from '../graph/regions.ts'
 import type { NodeDescription } from '../graph/stream-graph.ts'
 import { graphDifference } from '../graph/stream-graph.ts'
 import { createCounters } from '../protocol/counters.ts'
 import { Doorbells } from '../protocol/doorbell.ts'
-import type { Deployment, FromWorker, SubtaskRestore, ToWorker } from '../protocol/messages.ts'
-import { createRing } from '../protocol/ring.ts'
+import type { FromWorker, SubtaskRestore, ToWorker } from '../protocol/messages.ts'
 import { Signals } from '../protocol/signals.ts'
 import type { CheckpointObserver } from './checkpointing.ts'
 import { Checkpointing } from './checkpointing.ts'
 import type { Committers } from './committers.ts'
+import type { SharedDeployment } from './deployments.ts'
+import { createRings, deploymentsOf, modeOf } from './deployments.ts'
 import { ReadNotes } from './read-notes.ts'
 import type { RegionHands } from './region-lives.ts'
 import { RegionLives } from './region-lives.ts'
@@ -264,23 +265,18 @@ export class Attempt implements WorkerListener {
   #deploy({ restores, lastCheckpoint, restored }: Prepared): void {
     if (this.#state !== 'starting') return
     this.#state = 'deploying'
-    for (const [worker, deployment] of this.#deployments(restores, lastCheckpoint, restored, this.#parts.plan.edges).entries()) {
+    const shared = this.#shared(lastCheckpoint, restored, this.#parts.plan.edges)
+    for (const [worker, deployment] of deploymentsOf(shared, restores, this.#workers.count).entries()) {
       this.#waitingFor.add(worker)
       this.#workers.post(worker, { type: 'deploy', attempt: this.#parts.attempt, deployment })
     }
     this.#watchdog = this.#beginWatching()
   }
 
-  /** One for each worker, with the memory of these exchanges. */
-  #deployments(
-    restores: Record<string, SubtaskRestore>,
-    lastCheckpoint: number,
-    restored: Manifest,
-    edges: ExecutionPlan['edges'],
-  ): readonly Deployment[] {
+  /** What all workers are given, with new memory for the channels of these exchanges. */
+  #shared(lastCheckpoint: number, restored: Manifest, edges: ExecutionPlan['edges']): SharedDeployment {
     const { plan, run, store, settings } = this.#parts
-    const { mode } = settings.checkpoint
-    const shared: Omit<Deployment, 'worker' | 'restores'> = {
+    return {
       plan,
       run,
       isolatesRegions: this.#isolatesRegions,
@@ -290,21 +286,11 @@ export class Attempt implements WorkerListener {
       registry: store.registry(),
       stateMemoryBytes: (settings.stateMemoryBytes ?? Number.POSITIVE_INFINITY) / this.#workers.count,
       signals: this.#signals.shared,
-      mode: {
-        holdsChannels: settings.guarantee === 'exactly-once',
-        readsOnce: settings.guarantee === 'at-most-once',
-        stopsTheWorld: mode === 'stop-the-world',
-      },
+      mode: modeOf(settings),
       rings: createRings(plan, edges),
       doorbells: this.#doorbells.shared,
       counters: this.#counters,
     }
-    return Array.from({ length: this.#workers.count }, (_, worker) => {
-      const own = Object.entries(restores).filter(
-        ([name]) => workerOfSubtask(plan, Number(name.slice(name.lastIndexOf('/') + 1))) === worker,
-      )
-      return { ...shared, worker, restores: Object.fromEntries(own) }
-    })
   }
 
   // Regions
@@ -347,8 +333,8 @@ export class Attempt implements WorkerListener {
     const own = this.#regions[region]!
     const { restores, restored, stagingAttempt } = regions.prepare(own)
     const edges = plan.edges.filter(({ toTask }) => own.tasks.has(toTask))
-    const deployments = this.#deployments(restores, this.#checkpointing!.lastCheckpoint, restored, edges)
-    for (const [worker, deployment] of deployments.entries()) {
+    const shared = this.#shared(this.#checkpointing!.lastCheckpoint, restored, edges)
+    for (const [worker, deployment] of deploymentsOf(shared, restores, this.#workers.count).entries()) {
       this.#workers.post(worker, { type: 'deploy-region', attempt, region, round, stagingAttempt, deployment })
     }
     this.#doorbells.ringAll()
@@ -434,14 +420,4 @@ export class Attempt implements WorkerListener {
   #broadcast(message: ToWorker): void {
     for (let worker = 0; worker < this.#workers.count; worker++) this.#workers.post(worker, message)
   }
-}
-
-function createRings(plan: ExecutionPlan, edges: ExecutionPlan['edges']): Record<string, SharedArrayBuffer> {
-  const rings: Record<string, SharedArrayBuffer> = {}
-  for (const edge of edges) {
-    for (const channel of channelsOfEdge(plan, edge)) {
-      if (workerOfSubtask(plan, channel.from) !== workerOfSubtask(plan, channel.to)) rings[channel.id] = createRing()
-    }
-  }
-  return rings
 }

@@ -1,4 +1,5 @@
 import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
+import { taskOfSubtask } from '../graph/execution-plan.ts'
 import type { SplitState } from '../protocol/messages.ts'
 
 /** Notes that come within this time are written together. */
@@ -29,7 +30,7 @@ export class ReadNotes {
     this.#waiting = []
     const reads = new Map<string, SplitState[]>()
     for (const { subtask, splits } of waiting) {
-      const source = subtask.slice(0, subtask.lastIndexOf('/'))
+      const source = taskOfSubtask(subtask)
       reads.set(source, [...(reads.get(source) ?? []), ...splits])
     }
     try {

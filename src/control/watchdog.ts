@@ -1,4 +1,5 @@
 import { SluiceError } from '../core/errors.ts'
+import { subtaskOf, taskOfSubtask } from '../graph/execution-plan.ts'
 import type { Doorbells } from '../protocol/doorbell.ts'
 import type { Signals } from '../protocol/signals.ts'
 
@@ -84,8 +85,7 @@ export class Watchdog {
         hint: `${hint}. It is in a callback of a promise, a timer or an event, or in what makes an operator`,
       })
     }
-    const slash = name.lastIndexOf('/')
-    const place = { operator: name.slice(0, slash), subtask: Number(name.slice(slash + 1)) }
+    const place = { operator: taskOfSubtask(name), subtask: subtaskOf(name) }
     return new SluiceError('TASK_STUCK', `'${name}' ${still} from a step`, { ...place, hint })
   }
 

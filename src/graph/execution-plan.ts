@@ -195,6 +195,11 @@ export function taskOfSubtask(name: string): string {
   return name.slice(0, name.lastIndexOf('/'))
 }
 
+/** `0` of `map-1/0`. */
+export function subtaskOf(name: string): number {
+  return Number(name.slice(name.lastIndexOf('/') + 1))
+}
+
 /** All subtasks of a plan. */
 export function subtaskNames(plan: ExecutionPlan): readonly string[] {
   return plan.tasks.flatMap((task) => Array.from({ length: task.parallelism }, (_, subtask) => subtaskName(task.id, subtask)))
