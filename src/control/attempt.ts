@@ -2,6 +2,7 @@ import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
 import type { DroppedState, Manifest } from '../checkpoint/manifest.ts'
 import { unreachable } from '../core/assert.ts'
 import { fromWireError, messageOf, SluiceError } from '../core/errors.ts'
+import type { Timers } from '../core/time.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import { subtaskNames } from '../graph/execution-plan.ts'
 import type { Region } from '../graph/regions.ts'
@@ -35,6 +36,7 @@ export interface AttemptParts {
   readonly attempt: number
   /** What the subtasks begin with; made ready while the workers start. */
   readonly prepared: Promise<Prepared>
+  readonly timers: Timers
   readonly startWorkers: (listener: WorkerListener) => Workers
   readonly regions: RegionParts
   readonly observer: AttemptObserver
@@ -117,6 +119,7 @@ export class Attempt implements WorkerListener {
       parts.store,
       (subtask, sequence) => this.#broadcast({ type: 'read-noted', attempt: parts.attempt, subtask, sequence }),
       (error) => this.#failWith(error),
+      parts.timers,
     )
     this.#counters = createCounters(subtaskNames(parts.plan).length)
     this.#regions = regionsOf(parts.plan)
@@ -307,9 +310,10 @@ export class Attempt implements WorkerListener {
   }
 
   #regionHands(): RegionHands {
-    const { attempt, regions } = this.#parts
+    const { attempt, regions, timers } = this.#parts
     return {
       workers: this.#workers.count,
+      timers,
       decide: (error, region) => regions.decide(error, region),
       fail: (error) => this.#failWith(error),
       pause: () => this.#checkpointing!.pause(),
@@ -350,8 +354,9 @@ export class Attempt implements WorkerListener {
   }
 
   #beginCheckpointing({ restored, dropped, lastCheckpoint }: Prepared): Checkpointing {
-    const { plan, graph, settings, store, committers, attempt, observer } = this.#parts
+    const { plan, graph, settings, store, committers, attempt, observer, timers } = this.#parts
     return new Checkpointing({
+      timers,
       plan,
       graph,
       settings,

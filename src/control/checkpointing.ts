@@ -5,6 +5,7 @@ import { DeltaBook } from '../checkpoint/delta-book.ts'
 import type { DroppedState, Manifest, StoredSubtask } from '../checkpoint/manifest.ts'
 import { unreachable } from '../core/assert.ts'
 import { SluiceError } from '../core/errors.ts'
+import type { Timers } from '../core/time.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import { subtaskName, subtaskNames, taskOfSubtask } from '../graph/execution-plan.ts'
 import type { Region } from '../graph/regions.ts'
@@ -33,6 +34,7 @@ export interface CheckpointingParts {
   readonly signals: Signals
   /** Tells all workers. */
   readonly broadcast: (message: ToWorker) => void
+  readonly timers: Timers
   /** Wakes all workers that sleep. */
   readonly wake: () => void
   readonly observer: CheckpointObserver
@@ -84,7 +86,7 @@ export class Checkpointing {
   readonly #requests = new Map<string, Request>()
   readonly #heapWarnings = new Map<string, number>()
   #requestNumber = 0
-  #timer: NodeJS.Timeout | undefined
+  #forgetTimer: () => void = () => undefined
   #over = false
   #committed: Promise<void> = Promise.resolve()
   #wholeInput = false
@@ -99,11 +101,12 @@ export class Checkpointing {
     const { plan, settings, store, restored, lastCheckpoint } = parts
     this.#running = new Set(subtaskNames(plan))
     this.#deltas = new DeltaBook(store.unfolded(restored))
-    this.#coordinator = new CheckpointCoordinator(settings.checkpoint, subtaskNames(plan), lastCheckpoint, now())
+    this.#coordinator = new CheckpointCoordinator(settings.checkpoint, subtaskNames(plan), lastCheckpoint, this.#nowMs)
     this.#folding = new Folding(
       store,
       (checkpoint) => this.#onFolded(checkpoint),
       (error) => parts.fail(error),
+      parts.timers,
     )
     this.#schedule()
     this.#folding.consider()
@@ -130,14 +133,14 @@ export class Checkpointing {
     const request = `${purpose}-${++this.#requestNumber}`
     this.#requests.set(request, { resolve, reject })
     if (this.#over) reject(over())
-    else this.#obey(this.#coordinator.onRequest(request, now()))
+    else this.#obey(this.#coordinator.onRequest(request, this.#nowMs))
     return promise
   }
 
   /** One more checkpoint, and the attempt is over. */
   end(): void {
     this.#stopWanted = true
-    this.#obey(this.#coordinator.onEnding(now()))
+    this.#obey(this.#coordinator.onEnding(this.#nowMs))
   }
 
   // Regions that start again
@@ -157,8 +160,8 @@ export class Checkpointing {
 
   /** All regions run. */
   resume(): void {
-    this.#obey(this.#coordinator.onRegionsBack(now()))
-    if (this.#stopWanted) this.#obey(this.#coordinator.onEnding(now()))
+    this.#obey(this.#coordinator.onRegionsBack(this.#nowMs))
+    if (this.#stopWanted) this.#obey(this.#coordinator.onEnding(this.#nowMs))
   }
 
   /** The newest id that was used. */
@@ -186,11 +189,15 @@ export class Checkpointing {
     await this.#folding.drain()
   }
 
+  get #nowMs(): number {
+    return this.#parts.timers.nowMs()
+  }
+
   // What the workers tell
 
   onEnded(subtask: string): void {
     this.#running.delete(subtask)
-    if (this.#running.size === 0) this.#obey(this.#coordinator.onEnding(now()))
+    if (this.#running.size === 0) this.#obey(this.#coordinator.onEnding(this.#nowMs))
   }
 
   onDeltas(checkpoint: number, operator: string, chunks: readonly DeltaChunk[]): void {
@@ -198,7 +205,7 @@ export class Checkpointing {
   }
 
   onProgress(checkpoint: number, subtask: string, phase: 'alignment' | 'snapshot'): void {
-    this.#obey(this.#coordinator.onProgress(checkpoint, subtask, phase, now()))
+    this.#obey(this.#coordinator.onProgress(checkpoint, subtask, phase, this.#nowMs))
   }
 
   onAcknowledge(checkpoint: number, snapshot: SubtaskSnapshot, timing: SubtaskTiming): void {
@@ -215,7 +222,7 @@ export class Checkpointing {
     const operators = snapshot.operators.map(({ committables: _, ...operator }) => operator)
     flight.snapshots.set(name, { ...snapshot, operators })
     flight.timings.set(name, timing)
-    this.#obey(this.#coordinator.onAcknowledge(checkpoint, name, now()))
+    this.#obey(this.#coordinator.onAcknowledge(checkpoint, name, this.#nowMs))
   }
 
   /** Twice in a row, because what is used may be garbage once. */
@@ -240,7 +247,7 @@ export class Checkpointing {
   onMemoryPressure(severe: boolean): void {
     if (severe) this.#parts.signals.throttled = true
     if (this.#flights.size === 0 && !this.#coordinator.waitingRequests.includes(MEMORY)) {
-      this.#obey(this.#coordinator.onRequest(MEMORY, now()))
+      this.#obey(this.#coordinator.onRequest(MEMORY, this.#nowMs))
     }
     this.#folding.consider(true)
   }
@@ -283,7 +290,7 @@ export class Checkpointing {
     store.begin(checkpoint)
     this.#flights.set(checkpoint, {
       triggeredAtMs: Date.now(),
-      triggeredMs: now(),
+      triggeredMs: this.#nowMs,
       purpose,
       wholeInput: this.#running.size === 0,
       snapshots: new Map(),
@@ -335,7 +342,7 @@ export class Checkpointing {
     return {
       checkpoint,
       triggeredAtMs: flight.triggeredAtMs,
-      durationMs: now() - flight.triggeredMs,
+      durationMs: this.#nowMs - flight.triggeredMs,
       bytes: this.#deltas.bytesOf(checkpoint),
       attempt: this.#parts.attempt,
       ...(flight.purpose === undefined ? {} : { purpose: flight.purpose }),
@@ -370,7 +377,7 @@ export class Checkpointing {
     this.#commit()
     // Before anything else happens, so that whoever waits for it can hold the base as it is.
     this.#serve(requests, manifest)
-    this.#obey(this.#coordinator.onStored(checkpoint, now()))
+    this.#obey(this.#coordinator.onStored(checkpoint, this.#nowMs))
   }
 
   /** False: the disk is full, and nothing of the checkpoint is there. */
@@ -384,7 +391,7 @@ export class Checkpointing {
       if (store.latestCheckpoint === manifest.checkpoint) return true
       if (!(error instanceof SluiceError && error.code === 'DISK_FULL')) throw error
       this.#storeFailure = error
-      this.#obey(this.#coordinator.onStoreFailed(manifest.checkpoint, error.message, now()))
+      this.#obey(this.#coordinator.onStoreFailed(manifest.checkpoint, error.message, this.#nowMs))
       return false
     }
   }
@@ -428,14 +435,14 @@ export class Checkpointing {
 
   #finish(): void {
     this.#isFinal = true
-    clearTimeout(this.#timer)
+    this.#forgetTimer()
     this.#committed.then(() => this.#parts.finished(), this.#parts.fail)
   }
 
   /** The attempt is over: nothing is begun any more. */
   stop(): void {
     this.#over = true
-    clearTimeout(this.#timer)
+    this.#forgetTimer()
     for (const request of [...this.#requests.keys()]) this.#take(request)?.reject(over())
   }
 
@@ -445,17 +452,15 @@ export class Checkpointing {
   }
 
   #schedule(): void {
-    clearTimeout(this.#timer)
+    this.#forgetTimer()
     if (this.#over) return
-    const waitMs = this.#coordinator.deadlineMs - now()
-    // A timer of Node that is longer than 2^31 ms fires at once.
-    if (waitMs !== Number.POSITIVE_INFINITY)
-      this.#timer = setTimeout(() => this.#tick(), Math.min(Math.max(0, waitMs), 2 ** 31 - 1))
+    const waitMs = this.#coordinator.deadlineMs - this.#nowMs
+    if (waitMs !== Number.POSITIVE_INFINITY) this.#forgetTimer = this.#parts.timers.set(() => this.#tick(), waitMs)
   }
 
   #tick(): void {
     try {
-      this.#obey(this.#coordinator.onTick(now()))
+      this.#obey(this.#coordinator.onTick(this.#nowMs))
     } catch (error) {
       this.#parts.fail(error)
     }
@@ -470,9 +475,4 @@ function purposeOf({ requests, final }: Extract<CoordinatorCommand, { type: 'tri
 
 function over(): SluiceError {
   return new SluiceError('CHECKPOINT_FAILED', 'the attempt is over', { hint: 'the job was restarted or has ended; ask again' })
-}
-
-/** A clock that never goes back: intervals between checkpoints must not depend on somebody setting the time. */
-function now(): number {
-  return performance.now()
 }

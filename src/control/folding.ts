@@ -1,13 +1,21 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
+import type { Timers } from '../core/time.ts'
 
-/** A fold begins when so much waits, by share of the base and in bytes, or when it lies in so many chunks. */
-const SHARE_OF_BASE = 0.25
+/**
+ * A fold begins when so much waits, by share of the base and in bytes, or when it lies in so many chunks, all of which each manifest lists. The later
+ * it begins, the more changes of one row it finds and the less it writes; but what waits lies in the file beside the base, and has to be folded
+ * before the first record of a restart.
+ */
+const SHARE_OF_BASE = 0.6
 const BYTES_MIN = 256 << 10
-const BYTES_MAX = 16 << 20
-const CHUNKS_MAX = 64
-const FAR_BEHIND = 3
-const LARGE_STEP_MS = 40
+const BYTES_MAX = 32 << 20
+const CHUNKS_MAX = 512
+/**
+ * By so much more, folding is too slow for the pace of the checkpoints. It takes longer steps then, and as each message of a checkpoint waits for
+ * the end of one, checkpoints come no faster than folding can follow, and the file stays below twice the base.
+ */
+const FAR_BEHIND = 1.25
+const LARGE_STEP_MS = 100
 
 /**
  * Takes the changes of complete checkpoints into the base, in the background: a chunk at a time, and between two of them the main thread does
@@ -21,17 +29,18 @@ export class Folding {
   readonly #store: CheckpointStore
   readonly #onFolded: (checkpoint: number) => void
   readonly #fail: (error: unknown) => void
+  readonly #timers: Timers
   #running: Promise<void> | undefined
   #holds = 0
   #stopped = false
   #wanted = false
-  #stepMs: number | undefined
 
   /** @param fail is told what went wrong; nothing is folded after that */
-  constructor(store: CheckpointStore, onFolded: (checkpoint: number) => void, fail: (error: unknown) => void) {
+  constructor(store: CheckpointStore, onFolded: (checkpoint: number) => void, fail: (error: unknown) => void, timers: Timers) {
     this.#store = store
     this.#onFolded = onFolded
     this.#fail = fail
+    this.#timers = timers
   }
 
   /** A checkpoint is complete, or an older one was let go: folds when enough has come together, or `now`. */
@@ -40,7 +49,7 @@ export class Folding {
       this.#wanted ||= now
       return
     }
-    if (this.#holds > 0 || !(now || this.#isWorthwhile)) return
+    if (this.#holds > 0 || !(now || this.#isWorthwhile())) return
     this.#running = this.#run(now)
       .catch((error: unknown) => {
         this.#stopped = true
@@ -54,28 +63,34 @@ export class Folding {
       })
   }
 
-  get #isWorthwhile(): boolean {
+  #isWorthwhile(): boolean {
     const due = this.#store.foldable()
-    if (due === undefined) return false
-    const enough = Math.min(BYTES_MAX, Math.max(BYTES_MIN, SHARE_OF_BASE * this.#store.sizes().baseBytes))
-    // Who is behind takes larger steps: each waits for the disk once, however much it holds.
-    this.#stepMs = due.bytes > FAR_BEHIND * enough ? LARGE_STEP_MS : undefined
-    return due.bytes >= enough || due.chunks >= CHUNKS_MAX
+    return due !== undefined && (due.bytes >= this.#enough() || due.chunks >= CHUNKS_MAX)
+  }
+
+  #enough(): number {
+    return Math.min(BYTES_MAX, Math.max(BYTES_MIN, SHARE_OF_BASE * this.#store.sizes().baseBytes))
+  }
+
+  /** By default as the store likes it. */
+  #stepMs(): number | undefined {
+    const waiting = this.#store.foldable()?.bytes ?? 0
+    return waiting > FAR_BEHIND * this.#enough() ? LARGE_STEP_MS : undefined
   }
 
   /** @param all whether everything is to be folded, or only as long as it is worth it */
   async #run(all: boolean): Promise<void> {
     while (!this.#stopped && this.#holds === 0) {
       const before = this.#store.foldedThrough
-      if (!this.#store.foldStep(this.#stepMs)) break
+      if (!this.#store.foldStep(this.#stepMs())) break
       const { foldedThrough } = this.#store
       if (foldedThrough !== before) {
         this.#onFolded(foldedThrough)
-        if (!all && !this.#isWorthwhile) break
+        if (!all && !this.#isWorthwhile()) break
       }
-      await nextTurn()
+      await this.#timers.turn()
     }
-    while (!this.#stopped && this.#store.purgeStep()) await nextTurn()
+    while (!this.#stopped && this.#store.purgeStep()) await this.#timers.turn()
   }
 
   /** Nothing is folded until as many calls of `letGo` have come. */

@@ -6,7 +6,7 @@ import { CheckpointStore, type Claim } from '../checkpoint/checkpoint-store.ts'
 import type { Manifest } from '../checkpoint/manifest.ts'
 import { removeSavepoint, writeSavepoint } from '../checkpoint/savepoint.ts'
 import { messageOf, SluiceError, toWireError } from '../core/errors.ts'
-import { systemClock } from '../core/time.ts'
+import { systemClock, systemTimers } from '../core/time.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import { planExecution } from '../graph/execution-plan.ts'
 import type { NodeDescription, StreamGraph } from '../graph/stream-graph.ts'
@@ -104,7 +104,7 @@ class JobManager implements JobControl {
     this.#claim = claim
     this.#progress = new Progress(plan, settings.progress)
     this.#strategy = restartStrategy(settings.restart)
-    this.#restoring = new Restoring(graph, plan, settings, store, (message) => this.#progress.note(message))
+    this.#restoring = new Restoring(graph, plan, settings, store, systemTimers, (message) => this.#progress.note(message))
     // Whoever asks for a stop waits for it; when nobody does, nobody is missing.
     this.#stopped.promise.catch(() => undefined)
   }
@@ -247,6 +247,7 @@ class JobManager implements JobControl {
         this.#plan.workers === 0
           ? startInline(this.#graph, systemClock, (operator) => this.#store.base(operator), listener)
           : startThreads(this.#plan.workers, { job: this.#graph.job, module: this.#plan.module, earlierOutcomes }, listener),
+      timers: systemTimers,
       regions: this.#regionParts(),
       observer: {
         onDeployed: (counters, pending) => this.#progress.follow(counters, pending),

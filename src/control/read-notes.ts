@@ -1,4 +1,5 @@
 import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
+import type { Timers } from '../core/time.ts'
 import { taskOfSubtask } from '../graph/execution-plan.ts'
 import type { SplitState } from '../protocol/messages.ts'
 
@@ -11,21 +12,28 @@ export class ReadNotes {
   readonly #noted: (subtask: string, sequence: number) => void
   readonly #fail: (error: unknown) => void
   #waiting: { readonly subtask: string; readonly sequence: number; readonly splits: readonly SplitState[] }[] = []
-  #timer: NodeJS.Timeout | undefined
+  readonly #timers: Timers
+  #forgetTimer: (() => void) | undefined
 
-  constructor(store: CheckpointStore, noted: (subtask: string, sequence: number) => void, fail: (error: unknown) => void) {
+  constructor(
+    store: CheckpointStore,
+    noted: (subtask: string, sequence: number) => void,
+    fail: (error: unknown) => void,
+    timers: Timers,
+  ) {
     this.#store = store
     this.#noted = noted
     this.#fail = fail
+    this.#timers = timers
   }
 
   add(subtask: string, sequence: number, splits: readonly SplitState[]): void {
     this.#waiting.push({ subtask, sequence, splits })
-    this.#timer ??= setTimeout(() => this.#write(), TOGETHER_MS)
+    this.#forgetTimer ??= this.#timers.set(() => this.#write(), TOGETHER_MS)
   }
 
   #write(): void {
-    this.#timer = undefined
+    this.#forgetTimer = undefined
     const waiting = this.#waiting
     this.#waiting = []
     const reads = new Map<string, SplitState[]>()
@@ -42,7 +50,7 @@ export class ReadNotes {
   }
 
   stop(): void {
-    clearTimeout(this.#timer)
+    this.#forgetTimer?.()
     this.#waiting = []
   }
 }

@@ -1,4 +1,5 @@
 import type { SluiceError } from '../core/errors.ts'
+import type { Timers } from '../core/time.ts'
 import { taskOfSubtask } from '../graph/execution-plan.ts'
 import type { Region } from '../graph/regions.ts'
 import type { RegionCommand } from './region-restarts.ts'
@@ -7,6 +8,7 @@ import { RegionRestarts } from './region-restarts.ts'
 /** The hands of the restarts of regions, as the attempt lends them. */
 export interface RegionHands {
   readonly workers: number
+  readonly timers: Timers
   /** How long to wait before the region starts again; `undefined`: it does not, and the whole attempt fails with the error. */
   decide(error: SluiceError, region: Region): number | undefined
   fail(error: unknown): void
@@ -119,9 +121,9 @@ export class RegionLives {
   async #pause(region: number, delayMs: number): Promise<void> {
     if (this.#hurries || this.#over) return
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, delayMs)
+      const forgetTimer = this.#hands.timers.set(resolve, delayMs)
       this.#waiting.set(region, () => {
-        clearTimeout(timer)
+        forgetTimer()
         resolve()
       })
     })

@@ -1,8 +1,8 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { CheckpointStore, Claim } from '../checkpoint/checkpoint-store.ts'
 import type { DroppedState, Manifest, StoredSubtask } from '../checkpoint/manifest.ts'
 import { dealCheckpoint } from '../checkpoint/restore.ts'
 import { locateError } from '../core/errors.ts'
+import type { Timers } from '../core/time.ts'
 import { WATERMARK_NONE } from '../core/time.ts'
 import { encodeValue } from '../core/value-codec.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
@@ -26,6 +26,7 @@ export class Restoring {
   readonly #plan: ExecutionPlan
   readonly #settings: JobSettings
   readonly #store: CheckpointStore
+  readonly #timers: Timers
   readonly #note: (message: string) => void
 
   constructor(
@@ -33,6 +34,7 @@ export class Restoring {
     plan: ExecutionPlan,
     settings: JobSettings,
     store: CheckpointStore,
+    timers: Timers,
     note: (message: string) => void,
   ) {
     this.#graph = graph
@@ -40,6 +42,7 @@ export class Restoring {
     this.#plan = plan
     this.#settings = settings
     this.#store = store
+    this.#timers = timers
     this.#note = note
   }
 
@@ -113,8 +116,8 @@ export class Restoring {
 
   /** So far as older checkpoints that are kept allow, the base holds the restored one before the first record. */
   async foldAll(): Promise<void> {
-    while (this.#store.foldStep()) await nextTurn()
-    while (this.#store.purgeStep()) await nextTurn()
+    while (this.#store.foldStep()) await this.#timers.turn()
+    while (this.#store.purgeStep()) await this.#timers.turn()
   }
 
   /** @throws SluiceError when the job cannot go on with what is stored */

@@ -46,3 +46,25 @@ export interface Clock {
 }
 
 export const systemClock: Clock = { now: () => Date.now() }
+
+/** How the main thread waits, so that a simulation can let time pass. */
+export interface Timers {
+  /** Milliseconds on a clock that never goes back: intervals must not depend on somebody setting the time. */
+  nowMs(): number
+  /** Calls back once so much time has passed. Returns what takes that back. */
+  set(callback: () => void, delayMs: number): () => void
+  /** Settles when everything else that is due has had its turn. */
+  turn(): Promise<void>
+}
+
+/** A timer of Node that is longer fires at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1
+
+export const systemTimers: Timers = {
+  nowMs: () => performance.now(),
+  set(callback, delayMs) {
+    const timer = setTimeout(callback, Math.min(Math.max(0, delayMs), TIMER_MAX_MS))
+    return () => clearTimeout(timer)
+  },
+  turn: () => new Promise((resolve) => setImmediate(resolve)),
+}

@@ -27,11 +27,23 @@ export interface LoopTask {
   readonly place: number
 }
 
+/** What runs the tasks of a worker, whoever says when. */
+export interface Loop {
+  add(tasks: readonly LoopTask[]): void
+  /** Nothing of these is called any more. */
+  remove(tasks: readonly Task[]): void
+  /** There may be something to do that nobody else has told of. */
+  wake(): void
+  stop(): void
+  /** Settles after `stop`. */
+  run(): Promise<void>
+}
+
 /**
  * Runs the tasks of one worker in turn. As long as any of them does something it goes round; when none does, it sleeps on the worker's
  * doorbell until a channel changes, a message comes or a timer is due. Tasks may come and go between two steps.
  */
-export class TaskLoop {
+export class TaskLoop implements Loop {
   readonly #parts: LoopParts
   /** Replaced and never changed, because a round may be going through it. */
   #tasks: readonly (LoopTask & { busyMs: number })[] = []
@@ -46,7 +58,6 @@ export class TaskLoop {
     this.wake()
   }
 
-  /** Nothing of these is called any more. */
   remove(tasks: readonly Task[]): void {
     this.#tasks = this.#tasks.filter(({ task }) => !tasks.includes(task))
   }
@@ -61,7 +72,6 @@ export class TaskLoop {
     this.wake()
   }
 
-  /** Runs until `stop`. */
   async run(): Promise<void> {
     let turnEnd = performance.now() + TURN_MS
     while (!this.#stopped) {

@@ -1,4 +1,3 @@
-import type { MessagePort } from 'node:worker_threads'
 import { openForReading } from '../checkpoint/environment.ts'
 import { StoredOperatorBase } from '../checkpoint/stored-base.ts'
 import { toWireError } from '../core/errors.ts'
@@ -18,8 +17,15 @@ import type { WorkerReports } from './build-tasks.ts'
 import { buildTasks } from './build-tasks.ts'
 import { StateMemory, stateMemoryLimit } from './state-memory.ts'
 import type { Task } from './task.ts'
-import type { LoopTask } from './task-loop.ts'
+import type { Loop, LoopParts, LoopTask } from './task-loop.ts'
 import { TaskLoop } from './task-loop.ts'
+
+/** The end of the conversation that a host holds: a message port, or what takes its place. */
+export interface HostPort {
+  on(event: 'message', listener: (message: ToWorker) => void): unknown
+  postMessage(message: FromWorker, transfer: readonly ArrayBuffer[]): void
+  close(): void
+}
 
 /** What runs here of a region. */
 interface RunningRegion {
@@ -34,7 +40,7 @@ interface RunningRegion {
  * and, for `workers: 0`, in the main thread at the other end of a message channel.
  */
 export class WorkerHost {
-  readonly #port: MessagePort
+  readonly #port: HostPort
   readonly #worker: number
   readonly #graph: StreamGraph
   readonly #clock: Clock
@@ -48,11 +54,20 @@ export class WorkerHost {
   readonly #running = new Map<number, RunningRegion>()
   #isolatesRegions = false
   #signals: Signals | undefined
-  #loop: TaskLoop | undefined
+  readonly #createLoop: (parts: LoopParts) => Loop
+  #loop: Loop | undefined
   #finish: (() => void) | undefined
 
   /** @param ownBase where the thread has the base at hand: one that writes it, too, does not open it a second time */
-  constructor(port: MessagePort, worker: number, graph: StreamGraph, clock: Clock, ownBase?: BaseOf) {
+  constructor(
+    port: HostPort,
+    worker: number,
+    graph: StreamGraph,
+    clock: Clock,
+    ownBase?: BaseOf,
+    createLoop: (parts: LoopParts) => Loop = (parts) => new TaskLoop(parts),
+  ) {
+    this.#createLoop = createLoop
     this.#ownBase = ownBase
     this.#port = port
     this.#worker = worker
@@ -134,7 +149,7 @@ export class WorkerHost {
     this.#signals = new Signals(deployment.signals, worker)
     const backends = (): readonly KeyedBackend[] => this.#tasks.flatMap((task) => task.backends)
     const memoryBytes = stateMemoryLimit(deployment.stateMemoryBytes)
-    this.#loop = new TaskLoop({
+    this.#loop = this.#createLoop({
       doorbells: new Doorbells(deployment.doorbells),
       worker,
       now: () => this.#clock.now(),
@@ -264,7 +279,7 @@ export class WorkerHost {
   }
 
   #send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void {
-    this.#port.postMessage(message, transfer as ArrayBuffer[])
+    this.#port.postMessage(message, transfer)
   }
 }
 

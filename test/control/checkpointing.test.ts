@@ -7,6 +7,7 @@ import { Checkpointing } from '../../src/control/checkpointing.ts'
 import { Committers } from '../../src/control/committers.ts'
 import type { CheckpointOptions } from '../../src/control/settings.ts'
 import { resolveSettings } from '../../src/control/settings.ts'
+import { systemTimers } from '../../src/core/time.ts'
 import { planExecution } from '../../src/graph/execution-plan.ts'
 import { Signals } from '../../src/protocol/signals.ts'
 import { sampleManifest } from '../checkpoint/manifests.ts'
@@ -34,6 +35,7 @@ function checkpointing(checkpoint: CheckpointOptions) {
   const graph = graphOf([{ kind: 'items' }, { kind: 'count', from: [[0, 'hash']], keyOf: (value) => value }])
   const signals = new Signals(1)
   running = new Checkpointing({
+    timers: systemTimers,
     plan: planExecution(graph, { module: 'file:///job.ts', parallelism: 2, maxParallelism: 128, workers: 1 }),
     graph: [],
     settings: resolveSettings({ checkpoint: { every: 'off', ...checkpoint } }, {}, {}),
