@@ -1,3 +1,4 @@
+import type { AlignmentMode } from '../../src/checkpoint/barrier-aligner.ts'
 import { BarrierAligner } from '../../src/checkpoint/barrier-aligner.ts'
 import type { CoordinatorCommand } from '../../src/checkpoint/checkpoint-coordinator.ts'
 import { CheckpointCoordinator } from '../../src/checkpoint/checkpoint-coordinator.ts'
@@ -25,6 +26,8 @@ export interface WorldSize {
   readonly crashes: number
   /** Checkpoints that are given up because their time is over. */
   readonly timeouts: number
+  /** Default: `exactly-once`. */
+  readonly alignment?: AlignmentMode
 }
 
 type Element = { readonly record: string; readonly count: number } | { readonly barrier: number } | 'end'
@@ -411,7 +414,7 @@ function restored(size: WorldSize, { manifest, usedCheckpoint }: Durable): Volat
         position: share !== undefined && 'position' in share ? share.position : 0,
         counted: share !== undefined && 'counted' in share ? share.counted : [],
         staged: [],
-        aligner: new Replayed(() => new BarrierAligner(inputs(name), usedCheckpoint)),
+        aligner: new Replayed(() => new BarrierAligner(inputs(name), usedCheckpoint, size.alignment)),
         ends: 0,
         ended: false,
       },
