@@ -178,7 +178,8 @@ export class Attempt implements WorkerListener {
   requestDrain(): void {
     this.#draining = true
     this.#lives.hurry()
-    this.#drain()
+    // Before that there is nobody to tell.
+    if (this.#state === 'running') this.#drain()
   }
 
   #drain(): void {
@@ -350,6 +351,7 @@ export class Attempt implements WorkerListener {
     this.#state = 'running'
     this.#checkpointing = this.#beginCheckpointing(this.#prepared!)
     this.#broadcast({ type: 'start', attempt })
+    if (this.#draining) this.#drain()
     observer.onDeployed(this.#counters, () => this.#checkpointing?.pending)
   }
 

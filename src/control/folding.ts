@@ -6,16 +6,17 @@ import type { Timers } from '../core/time.ts'
  * it begins, the more changes of one row it finds and the less it writes; but what waits lies in the file beside the base, and has to be folded
  * before the first record of a restart.
  */
-const SHARE_OF_BASE = 0.6
+const SHARE_OF_BASE = 0.4
 const BYTES_MIN = 256 << 10
 const BYTES_MAX = 32 << 20
 const CHUNKS_MAX = 512
 /**
- * By so much more, folding is too slow for the pace of the checkpoints. It takes longer steps then, and as each message of a checkpoint waits for
- * the end of one, checkpoints come no faster than folding can follow, and the file stays below twice the base.
+ * By so much more, folding is too slow for the pace of the checkpoints. It takes longer steps then, the longer the more there is: each message of a
+ * checkpoint waits for the end of one, so checkpoints come no faster than folding can follow, and the file stays below twice the base.
  */
 const FAR_BEHIND = 1.25
-const LARGE_STEP_MS = 100
+const LARGE_STEP_MS = 50
+const LARGE_STEP_MS_MAX = 250
 
 /**
  * Takes the changes of complete checkpoints into the base, in the background: a chunk at a time, and between two of them the main thread does
@@ -74,8 +75,8 @@ export class Folding {
 
   /** By default as the store likes it. */
   #stepMs(): number | undefined {
-    const waiting = this.#store.foldable()?.bytes ?? 0
-    return waiting > FAR_BEHIND * this.#enough() ? LARGE_STEP_MS : undefined
+    const behind = (this.#store.foldable()?.bytes ?? 0) / this.#enough()
+    return behind > FAR_BEHIND ? Math.min(LARGE_STEP_MS_MAX, LARGE_STEP_MS * behind) : undefined
   }
 
   /** @param all whether everything is to be folded, or only as long as it is worth it */

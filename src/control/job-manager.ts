@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { CheckpointRecord } from '../checkpoint/checkpoint-history.ts'
 import { CheckpointStore, type Claim } from '../checkpoint/checkpoint-store.ts'
 import type { Manifest } from '../checkpoint/manifest.ts'
@@ -9,17 +8,16 @@ import { messageOf, SluiceError, toWireError } from '../core/errors.ts'
 import { systemClock, systemTimers } from '../core/time.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import { planExecution } from '../graph/execution-plan.ts'
-import type { NodeDescription, StreamGraph } from '../graph/stream-graph.ts'
-import { describeGraph, validateGraph } from '../graph/stream-graph.ts'
+import type { StreamGraph } from '../graph/stream-graph.ts'
+import { validateGraph } from '../graph/stream-graph.ts'
 import type { EarlierOutcome } from '../protocol/messages.ts'
-import { Attempt, type RegionParts } from './attempt.ts'
+import type { Attempt } from './attempt.ts'
+import { Attempts } from './attempts.ts'
 import { Committers } from './committers.ts'
 import { startControlServer } from './control-server.ts'
 import { isMarkedFinished, markFinished, removeFinishMark } from './finish-mark.ts'
 import type { JobControl, JobStatus, SavepointOptions, SavepointResult, StopOptions, StopResult } from './job-control.ts'
 import { Progress } from './progress.ts'
-import type { RestartStrategy } from './restart-strategy.ts'
-import { restartStrategy } from './restart-strategy.ts'
 import { ExplicitStart } from './restore-point.ts'
 import { Restoring } from './restoring.ts'
 import type { JobSettings } from './settings.ts'
@@ -74,7 +72,6 @@ export async function runJob(graph: StreamGraph, settings: JobSettings, module: 
 
 class JobManager implements JobControl {
   readonly #graph: StreamGraph
-  readonly #description: readonly NodeDescription[]
   readonly #plan: ExecutionPlan
   readonly #settings: JobSettings
   readonly #store: CheckpointStore
@@ -82,28 +79,21 @@ class JobManager implements JobControl {
   readonly #startedAtMs = Date.now()
   #claim: Claim
   #committers: Committers | undefined
-  #attempt: Attempt | undefined
-  #restarts = 0
+  #attempts: Attempts | undefined
   #checkpoints = 0
   #lastCheckpoint: CheckpointRecord | undefined
-  #lastFailure: SluiceError | undefined
-  #restarting = false
   /** How the user wants it to end. */
   #stopping: StopOptions | undefined
   #stopped = Promise.withResolvers<StopResult>()
-  readonly #interruptPause = new AbortController()
-  readonly #strategy: RestartStrategy
   readonly #restoring: Restoring
 
   constructor(graph: StreamGraph, plan: ExecutionPlan, settings: JobSettings, store: CheckpointStore, claim: Claim) {
     this.#graph = graph
-    this.#description = describeGraph(graph)
     this.#plan = plan
     this.#settings = settings
     this.#store = store
     this.#claim = claim
     this.#progress = new Progress(plan, settings.progress)
-    this.#strategy = restartStrategy(settings.restart)
     this.#restoring = new Restoring(graph, plan, settings, store, systemTimers, (message) => this.#progress.note(message))
     // Whoever asks for a stop waits for it; when nobody does, nobody is missing.
     this.#stopped.promise.catch(() => undefined)
@@ -118,7 +108,9 @@ class JobManager implements JobControl {
       await this.#progress.prepare()
       await this.#beginRun()
       server = await this.#openControl()
-      await this.#runAttempts()
+      this.#attempts = this.#makeAttempts()
+      if (this.#stopping !== undefined) this.#tellStop(this.#stopping)
+      await this.#attempts.run()
       finished = this.#stopping === undefined || this.#inputEnded
       const result = await this.#end(finished)
       this.#stopped.resolve(stopResultOf(result, this.#store.latestCheckpoint))
@@ -155,7 +147,7 @@ class JobManager implements JobControl {
   }
 
   get #inputEnded(): boolean {
-    return this.#attempt?.inputEnded === true
+    return this.#attempts?.current?.inputEnded === true
   }
 
   // Beginning
@@ -198,89 +190,34 @@ class JobManager implements JobControl {
     removeFinishMark(this.#store.directory)
   }
 
-  async #runAttempts(): Promise<void> {
-    for (let isFirst = true; ; isFirst = false) {
-      try {
-        // Also this may find no room on the disk, and be tried again.
-        if (!isFirst) this.#claimNextAttempt()
-        this.#attempt = this.#startAttempt()
-        if (this.#stopping) this.#attempt.requestStop()
-        return await this.#attempt.run()
-      } catch (error) {
-        const failure = error instanceof SluiceError ? error : new SluiceError('OPERATOR_FAILED', String(error), { cause: error })
-        const delayMs = this.#decide(failure)
-        if (delayMs === undefined) throw failure
-        this.#restarting = true
-        this.#progress.failed(failure, delayMs)
-        await delay(delayMs, undefined, { signal: this.#interruptPause.signal }).catch(() => undefined)
-        this.#restarting = false
-      }
-    }
-  }
-
-  /** Milliseconds to wait before what has failed starts again; `undefined`: it does not. */
-  #decide(failure: SluiceError): number | undefined {
-    const delayMs = failure.canRestart && !this.#stopping ? this.#strategy.onFailure(performance.now()) : undefined
-    if (delayMs === undefined) return undefined
-    this.#restarts++
-    this.#lastFailure = failure
-    return delayMs
-  }
-
-  #claimNextAttempt(): void {
-    this.#claim = this.#store.nextAttempt()
-    this.#store.sweep()
-  }
-
-  #startAttempt(): Attempt {
-    const latest = this.#store.latest()
-    return new Attempt({
-      plan: this.#plan,
-      graph: this.#description,
-      settings: this.#settings,
-      store: this.#store,
-      committers: this.#committers!,
-      run: this.#claim.run,
-      attempt: this.#claim.attempt,
-      prepared: this.#restoring.prepare(latest, this.#claim, this.#committers!),
-      startWorkers: (listener): Workers =>
-        this.#plan.workers === 0
-          ? startInline(this.#graph, systemClock, (operator) => this.#store.base(operator), listener)
-          : startThreads(this.#plan.workers, { job: this.#graph.job, module: this.#plan.module, earlierOutcomes }, listener),
-      timers: systemTimers,
-      regions: this.#regionParts(),
-      observer: {
-        onDeployed: (counters, pending) => this.#progress.follow(counters, pending),
-        onCheckpoint: (record) => {
-          this.#checkpoints++
-          this.#lastCheckpoint = record
-          this.#progress.checkpoint(record.checkpoint, record.durationMs)
+  #makeAttempts(): Attempts {
+    return new Attempts(
+      {
+        graph: this.#graph,
+        plan: this.#plan,
+        settings: this.#settings,
+        store: this.#store,
+        committers: this.#committers!,
+        restoring: this.#restoring,
+        timers: systemTimers,
+        startWorkers: (listener): Workers =>
+          this.#plan.workers === 0
+            ? startInline(this.#graph, systemClock, (operator) => this.#store.base(operator), listener)
+            : startThreads(this.#plan.workers, { job: this.#graph.job, module: this.#plan.module, earlierOutcomes }, listener),
+        observer: {
+          onDeployed: (counters, pending) => this.#progress.follow(counters, pending),
+          onFailed: (error, delayMs, tasks) => this.#progress.failed(error, delayMs, tasks),
+          onCheckpoint: (record) => {
+            this.#checkpoints++
+            this.#lastCheckpoint = record
+            this.#progress.checkpoint(record.checkpoint, record.durationMs)
+          },
+          onCheckpointAborted: ({ checkpoint, failure }) =>
+            this.#progress.note(`checkpoint ${checkpoint} was given up: ${failure!.message}`),
         },
-        onCheckpointAborted: ({ checkpoint, failure }) =>
-          this.#progress.note(`checkpoint ${checkpoint} was given up: ${failure!.message}`),
       },
-    })
-  }
-
-  // Regions
-
-  #regionParts(): RegionParts {
-    return {
-      decide: (error, region) => {
-        const delayMs = this.#decide(error)
-        if (delayMs !== undefined) this.#progress.failed(error, delayMs, [...region.tasks])
-        return delayMs
-      },
-      sweep: async ({ operators }) => {
-        const fresh = this.#store.latest()!.initial
-        await this.#committers!.reopen(operators, fresh, this.#settings.overwrite)
-      },
-      prepare: (region) => {
-        const stagingAttempt = this.#store.raiseAttempt()
-        this.#claim = { ...this.#claim, attempt: stagingAttempt }
-        return this.#restoring.prepareRegion(region, stagingAttempt)
-      },
-    }
+      this.#claim,
+    )
   }
 
   // Ending
@@ -293,9 +230,12 @@ class JobManager implements JobControl {
         ? 'draining: reading no more, everything behind comes to its end'
         : 'stopping: one more checkpoint; press Ctrl-C again to stop at once',
     )
-    this.#interruptPause.abort()
-    if (options.drain) this.#attempt?.requestDrain()
-    else this.#attempt?.requestStop()
+    this.#tellStop(options)
+  }
+
+  #tellStop({ drain }: StopOptions): void {
+    if (drain) this.#attempts?.requestDrain()
+    else this.#attempts?.requestStop()
   }
 
   async #end(finished: boolean): Promise<JobResult> {
@@ -332,24 +272,19 @@ class JobManager implements JobControl {
   // Asked from outside
 
   status(): JobStatus {
-    const attempt = this.#attempt
-    const pending = attempt?.checkpointing?.pending
+    const attempts = this.#attempts
+    const checkpointing = attempts?.current?.checkpointing
+    const pending = checkpointing?.pending
     const record = this.#lastCheckpoint
     return {
       job: this.#graph.job,
       pid: process.pid,
       run: this.#claim.run,
-      attempt: this.#claim.attempt,
+      attempt: attempts?.number ?? this.#claim.attempt,
       state:
-        this.#stopping !== undefined
-          ? 'stopping'
-          : this.#restarting
-            ? 'restarting'
-            : attempt?.checkpointing
-              ? 'running'
-              : 'starting',
+        this.#stopping !== undefined ? 'stopping' : attempts?.restarting ? 'restarting' : checkpointing ? 'running' : 'starting',
       startedAtMs: this.#startedAtMs,
-      restarts: this.#restarts,
+      restarts: attempts?.restarts ?? 0,
       parallelism: this.#settings.parallelism,
       workers: this.#plan.workers,
       lastCheckpoint:
@@ -363,7 +298,7 @@ class JobManager implements JobControl {
             },
       inFlightCheckpoint: pending === undefined ? null : { id: pending.checkpoint, missing: pending.missing },
       tasks: this.#progress.tasks(),
-      lastFailure: this.#lastFailure === undefined ? null : toWireError(this.#lastFailure),
+      lastFailure: attempts?.lastFailure === undefined ? null : toWireError(attempts.lastFailure),
     }
   }
 
@@ -388,7 +323,7 @@ class JobManager implements JobControl {
   }
 
   get #running(): NonNullable<Attempt['checkpointing']> {
-    const checkpointing = this.#attempt?.checkpointing
+    const checkpointing = this.#attempts?.current?.checkpointing
     if (checkpointing !== undefined && this.#stopping === undefined) return checkpointing
     throw new SluiceError('CONTROL_FAILED', `the job is ${this.status().state} and takes no checkpoint just now`, {
       hint: 'ask again in a moment',
@@ -405,7 +340,13 @@ class JobManager implements JobControl {
       if (types.get(operator.operator) === 'sink') records.out += operator.records
     }
     this.#progress.ended(status, records.in, records.out, savepoint)
-    return { status, restarts: this.#restarts, checkpoints: this.#checkpoints, recordsIn: records.in, recordsOut: records.out }
+    return {
+      status,
+      restarts: this.#attempts?.restarts ?? 0,
+      checkpoints: this.#checkpoints,
+      recordsIn: records.in,
+      recordsOut: records.out,
+    }
   }
 }
 
