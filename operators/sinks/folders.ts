@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
-import { access, mkdir, open } from 'node:fs/promises'
+import { access, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { makeFolders } from '../../src/core/make-folders.ts'
 
 /**
  * Makes the names in a folder durable: files that were created, renamed or removed in it before the call stay so after a power cut.
@@ -23,9 +24,6 @@ export async function syncFolder(folder: string): Promise<void> {
 
 /** Creates a folder with its parents, durably, and checks that files can be made in it. */
 export async function createFolder(folder: string): Promise<void> {
-  const topmost = await mkdir(folder, { recursive: true })
-  if (topmost !== undefined) {
-    for (let created = folder; created.length >= topmost.length; created = dirname(created)) await syncFolder(dirname(created))
-  }
+  for (const created of makeFolders(folder)) await syncFolder(dirname(created))
   await access(folder, constants.W_OK | constants.X_OK)
 }

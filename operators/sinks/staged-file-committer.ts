@@ -5,7 +5,7 @@ import { messageOf, SluiceError } from '../../src/core/errors.ts'
 import type { SinkCommitter, SinkCommitterContext, SinkOpening } from '../../src/core/sink.ts'
 import { claimFolder, releaseFolder } from './folder-claims.ts'
 import { createFolder, syncFolder } from './folders.ts'
-import { isFinalName, isStagedName } from './staged-file-names.ts'
+import { isFinalName, isStagedLater, isStagedName } from './staged-file-names.ts'
 import type { StagedFile } from './staged-files.ts'
 
 /** Where one committer works. */
@@ -19,7 +19,7 @@ export interface StagedFileCommitterOptions {
  *
  * ```ts
  * const committer = writeText('out').createCommitter(context)
- * await committer.open({ fresh: true, overwrite: false, pending: [] })
+ * await committer.open({ attempt: 1, fresh: true, overwrite: false, pending: [] })
  * await committer.commit(committables)
  * await committer.close(true)
  * ```
@@ -29,6 +29,7 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
   readonly #extension: string
   readonly #context: SinkCommitterContext
   #claimed: string | undefined
+  #attempt = 0
 
   constructor(options: StagedFileCommitterOptions, context: SinkCommitterContext) {
     this.#folder = options.folder
@@ -68,7 +69,7 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
 
   async close(finished: boolean): Promise<void> {
     try {
-      if (finished) await this.#removeStaged(await readdir(this.#folder), [])
+      if (finished) await this.#removeStaged(await readdir(this.#folder), [], this.#attempt)
     } catch (error) {
       // All output is committed. A hidden file that stays is untidy, not wrong.
       this.#context.warn(`Cannot tidy up the folder ${this.#folder}: ${messageOf(error)}`)
@@ -77,10 +78,10 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
     }
   }
 
-  async #cleanUp({ fresh, pending }: SinkOpening<StagedFile>): Promise<void> {
+  async #cleanUp({ attempt, fresh, pending }: SinkOpening<StagedFile>): Promise<void> {
     const names = await readdir(this.#folder)
     if (fresh) await this.#remove(names.filter((name) => isFinalName(name, this.#extension)))
-    await this.#removeStaged(names, pending)
+    await this.#removeStaged(names, pending, attempt)
     await syncFolder(this.#folder)
   }
 
@@ -91,9 +92,12 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
     })
   }
 
-  async #removeStaged(names: readonly string[], pending: readonly StagedFile[]): Promise<void> {
+  /** What a later attempt has staged is that of a process that has taken over. */
+  async #removeStaged(names: readonly string[], pending: readonly StagedFile[], attempt: number): Promise<void> {
+    this.#attempt = attempt
     const wanted = new Set(pending.map((file) => file.staged))
-    await this.#remove(names.filter((name) => isStagedName(name) && !wanted.has(name)))
+    const isLeft = (name: string): boolean => isStagedName(name) && !isStagedLater(name, this.#context.run, attempt)
+    await this.#remove(names.filter((name) => isLeft(name) && !wanted.has(name)))
   }
 
   async #remove(names: readonly string[]): Promise<void> {

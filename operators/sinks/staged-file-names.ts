@@ -27,9 +27,18 @@ export interface StagedNameParts {
 
 /** The hidden name of a file that is not committed yet. */
 export function stagedName({ subtask, file, run, attempt, extension }: StagedNameParts): string {
-  // A run's name is the engine's business; whatever it is made of must not lead out of the folder.
-  const safeRun = run.replaceAll(/[^A-Za-z0-9_-]/g, '_')
-  return `.part-${subtask}-${file}.${safeRun}.${attempt}.${extension}.staged`
+  return `.part-${subtask}-${file}.${safe(run)}.${attempt}.${extension}.staged`
+}
+
+/** Whether a staged file is of the same run and a later attempt than this one. */
+export function isStagedLater(name: string, run: string, attempt: number): boolean {
+  const [, ownRun, number] = /^\.part-\d+-\d+\.([A-Za-z0-9_-]+)\.(\d+)\./.exec(name) ?? []
+  return ownRun === safe(run) && Number(number) > attempt
+}
+
+/** A run's name is the engine's business; whatever it is made of must not lead out of the folder. */
+function safe(run: string): string {
+  return run.replaceAll(/[^A-Za-z0-9_-]/g, '_')
 }
 
 /** Whether a hidden file was staged by a folder sink, of this run or any other. */

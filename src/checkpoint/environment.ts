@@ -1,8 +1,9 @@
-import { mkdirSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Database, RootDatabase } from 'lmdb'
 import { open } from 'lmdb'
 import { messageOf, SluiceError } from '../core/errors.ts'
+import { makeFolders } from '../core/make-folders.ts'
 import { checkStoreFile } from './store-file.ts'
 
 /*
@@ -41,7 +42,7 @@ export function environmentPath(stateFolder: string): string {
 /** Opens or creates the environment of a job, for writing. @throws SluiceError `STORE_FAILED`, `CHECKPOINT_UNREADABLE` */
 export function openForWriting(stateFolder: string): Tables {
   return guarded(`cannot open the state in ${stateFolder}`, () => {
-    mkdirSync(stateFolder, { recursive: true, mode: 0o700 })
+    makeFolders(stateFolder, 0o700)
     checkStoreFile(environmentPath(stateFolder))
     return openTables(environmentPath(stateFolder), false)
   })
@@ -54,6 +55,8 @@ export function openForWriting(stateFolder: string): Tables {
 export function openForReading(path: string): Tables {
   return guarded(`cannot open ${path}`, () => {
     checkStoreFile(path)
+    // LMDB makes tables where there are none, which a reader cannot.
+    if (statSync(path).size === 0) throw damaged(`cannot open ${path}`, new Error('it is empty'))
     return openTables(path, true)
   })
 }
@@ -72,12 +75,23 @@ function openTables(path: string, readOnly: boolean): Tables {
   }
 }
 
+/** What LMDB says when the file is not as it was written. */
+const DAMAGE = /MDB_(CORRUPTED|PAGE_NOTFOUND|INVALID|VERSION_MISMATCH|PANIC)/
+
+function damaged(what: string, cause: unknown): SluiceError {
+  return new SluiceError('CHECKPOINT_UNREADABLE', `${what}: the state file is damaged: ${messageOf(cause)}`, {
+    cause,
+    hint: 'nothing was changed; restore the state folder from a copy, or remove it to begin anew',
+  })
+}
+
 /** Runs what touches LMDB, and gives its errors a code. */
 export function guarded<R>(what: string, action: () => R): R {
   try {
     return action()
   } catch (error) {
     if (error instanceof SluiceError) throw error
+    if (DAMAGE.test(messageOf(error))) throw damaged(what, error)
     throw new SluiceError('STORE_FAILED', `${what}: ${messageOf(error)}`, {
       cause: error,
       hint: 'look at free space and permissions of the state folder; nothing that was complete is lost, and the next start resumes from it',

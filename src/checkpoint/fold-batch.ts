@@ -1,19 +1,20 @@
+import { assert } from '../core/assert.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
-import { readDelta } from '../state/delta-chunk.ts'
+import { hasNamespace, NAMESPACE_BYTES, namespaceAt, scanDelta } from '../state/delta-chunk.ts'
+import { ROWS_PER_LOOK } from '../state/epochs.ts'
+import { RowRuns } from './row-runs.ts'
 
-/** A row on its way into the base. */
-export interface FoldedRow {
-  readonly number: number
-  readonly state: StateIdentity
-  readonly group: number
-  readonly namespace: number
-  readonly key: Uint8Array
-  /** `undefined`: the row goes. */
-  readonly value: Uint8Array | undefined
+/** Where the rows of a batch go. */
+export interface RowTarget {
+  /** Rows of this state and group follow. */
+  begin(bytes: Buffer, number: number, state: StateIdentity, group: number): void
+  /** @param place of the row in the bytes, as in a chunk. Returns whether it takes more now. */
+  row(namespace: number, place: number): boolean
 }
 
 /** A namespace of which the base forgets everything in these groups. */
 export interface FoldedDrop {
+  readonly number: number
   readonly operator: string
   readonly state: StateIdentity
   readonly firstGroup: number
@@ -21,105 +22,102 @@ export interface FoldedDrop {
   readonly namespace: number
 }
 
-/** Rows of one state, group and namespace, in the order in which they were added. */
+/** Rows of one state and group. */
 interface Bucket {
   readonly number: number
   readonly state: StateIdentity
   readonly group: number
-  readonly namespace: number
-  readonly keys: Uint8Array[]
-  readonly values: (Uint8Array | undefined)[]
+  readonly runs: RowRuns
 }
+
+/** Keys of buckets: a number of a state and a group have 16 bits each. */
+const GROUPS = 1 << 16
 
 /**
  * Changes of several checkpoints, merged before they go into the base: a row that has changed in each of them is written once, and rows come in the
  * order in which they lie there, so that a page of the base is copied for many rows and not for each. What always holds:
  *
- * - Drops first and rows after them is the same as everything in the order in which it was added: what a drop takes away of rows that were added
- *   before it is taken out of the batch too.
+ * 1. Drops first and rows after them is the same as everything in the order in which it was added: what a drop takes away of rows that were added
+ *    before it is taken out of the batch too.
+ * 2. Chunks lie in one buffer that does not move. A row is a place in it, and nothing is made for a row.
+ * 3. Once rows are handed over, nothing is added.
  */
 export class FoldBatch {
+  readonly #bytes: Buffer
   readonly #numberOf: (operator: string, state: StateIdentity) => number
-  readonly #buckets = new Map<string, Bucket>()
-  /** Rows come in runs of one bucket. */
-  #last: Bucket | undefined
+  readonly #buckets = new Map<number, Bucket>()
+  #end = 0
+  #ordered: readonly Bucket[] | undefined
+  /** How far the rows are handed over. */
+  #bucket = 0
+  #row = 0
+  /** Rows that were added. */
+  rows = 0
   readonly drops: FoldedDrop[] = []
 
-  constructor(numberOf: (operator: string, state: StateIdentity) => number) {
+  /** @param bytes that all chunks have together */
+  constructor(bytes: number, numberOf: (operator: string, state: StateIdentity) => number) {
+    this.#bytes = Buffer.allocUnsafeSlow(bytes)
     this.#numberOf = numberOf
   }
 
   /** @param isDropped states that the job no longer has */
   add(operator: string, chunk: Uint8Array, isDropped: (state: StateIdentity) => boolean): void {
-    let section: StateIdentity | undefined
-    let [number, dropped] = [0, false]
-    readDelta(chunk, {
-      row: (state, group, namespace, key, value) => {
-        if (state !== section) {
-          section = state
-          dropped = isDropped(state)
-          if (!dropped) number = this.#numberOf(operator, state)
-        }
-        if (dropped) return
-        const bucket = this.#bucket(number, state, group, namespace)
-        bucket.keys.push(key)
-        bucket.values.push(value)
+    assert(this.#ordered === undefined, 'a batch takes no more when it is being written')
+    const from = this.#end
+    this.#bytes.set(chunk, from)
+    this.#end = from + chunk.byteLength
+    let runs: RowRuns | undefined
+    scanDelta(this.#bytes, from, this.#end, {
+      section: (state, group) => {
+        runs = isDropped(state) ? undefined : this.#runsOf(this.#numberOf(operator, state), state, group)
+      },
+      row: (_, place) => {
+        if (runs === undefined) return
+        runs.add(place)
+        this.rows++
       },
       drop: (state, firstGroup, lastGroup, namespace) => {
         if (isDropped(state)) return
-        const own = this.#numberOf(operator, state)
-        for (let group = firstGroup; group <= lastGroup; group++) this.#buckets.delete(bucketId(own, group, namespace))
-        this.#last = undefined
-        this.drops.push({ operator, state, firstGroup, lastGroup, namespace })
+        const number = this.#numberOf(operator, state)
+        for (let group = firstGroup; group <= lastGroup; group++) {
+          this.#buckets.get(number * GROUPS + group)?.runs.drop(namespace)
+        }
+        this.drops.push({ number, operator, state, firstGroup, lastGroup, namespace })
       },
     })
   }
 
-  #bucket(number: number, state: StateIdentity, group: number, namespace: number): Bucket {
-    const last = this.#last
-    if (last?.group === group && last.namespace === namespace && last.number === number) return last
-    const id = bucketId(number, group, namespace)
+  #runsOf(number: number, state: StateIdentity, group: number): RowRuns {
+    const id = number * GROUPS + group
     let bucket = this.#buckets.get(id)
-    if (bucket === undefined) this.#buckets.set(id, (bucket = { number, state, group, namespace, keys: [], values: [] }))
-    this.#last = bucket
-    return bucket
+    if (bucket === undefined) {
+      bucket = { number, state, group, runs: new RowRuns(this.#bytes, hasNamespace(state.kind)) }
+      this.#buckets.set(id, bucket)
+    }
+    return bucket.runs
   }
 
-  /** All rows in the order of the base, each once. */
-  *rows(): Generator<FoldedRow> {
-    const buckets = [...this.#buckets.values()]
-    buckets.sort((a, b) => a.number - b.number || a.group - b.group || a.namespace - b.namespace)
-    for (const bucket of buckets) yield* rowsOf(bucket)
+  /** Hands over rows in the order of the base, each once, until it takes no more or `expired` says stop, asked every few rows. True when all are handed over. */
+  writeTo(target: RowTarget, expired: () => boolean): boolean {
+    this.#ordered ??= [...this.#buckets.keys()].sort((a, b) => a - b).map((id) => this.#buckets.get(id)!)
+    for (; this.#bucket < this.#ordered.length; this.#bucket++, this.#row = 0) {
+      const bucket = this.#ordered[this.#bucket]!
+      while (!bucket.runs.mergeStep()) if (expired()) return false
+      if (!this.#writeBucket(bucket, target, expired)) return false
+    }
+    return true
   }
-}
 
-/** Of each key the last word counts. */
-function* rowsOf({ number, state, group, namespace, keys, values }: Bucket): Generator<FoldedRow> {
-  const places = keys.map((_, place) => place)
-  if (!isAscending(keys)) places.sort((a, b) => compareBytes(keys[a]!, keys[b]!) || a - b)
-  for (let index = 0; index < places.length; index++) {
-    const place = places[index]!
-    const next = places[index + 1]
-    if (next !== undefined && compareBytes(keys[place]!, keys[next]!) === 0) continue
-    yield { number, state, group, namespace, key: keys[place]!, value: values[place] }
+  #writeBucket({ number, state, group, runs }: Bucket, target: RowTarget, expired: () => boolean): boolean {
+    const { places, count } = runs
+    const named = hasNamespace(state.kind)
+    target.begin(this.#bytes, number, state, group)
+    while (this.#row < count) {
+      const place = places[this.#row++]!
+      const goesOn = target.row(named ? namespaceAt(this.#bytes, place - NAMESPACE_BYTES) : 0, place)
+      if (!goesOn || (this.#row % ROWS_PER_LOOK === 0 && expired())) return false
+    }
+    return true
   }
-}
-
-function isAscending(keys: readonly Uint8Array[]): boolean {
-  for (let place = 1; place < keys.length; place++) if (compareBytes(keys[place - 1]!, keys[place]!) >= 0) return false
-  return true
-}
-
-/** By hand: most keys differ within a few bytes, and a call out of the engine costs more than those. */
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const length = Math.min(a.length, b.length)
-  for (let index = 0; index < length; index++) {
-    const difference = a[index]! - b[index]!
-    if (difference !== 0) return difference
-  }
-  return a.length - b.length
-}
-
-function bucketId(number: number, group: number, namespace: number): string {
-  return `${number} ${group} ${namespace}`
 }

@@ -39,7 +39,7 @@ export function dealCheckpoint(manifest: Manifest, plan: ExecutionPlan, unfolded
       const name = subtaskName(task.id, subtask)
       const own = inFlight.get(name)
       restores[name] = {
-        ...(own === undefined ? {} : { inFlight: own }),
+        ...(own === undefined ? {} : { inFlight: own.channels, chainedInFlight: own.chained }),
         channelWatermarks: restoreChannels(
           manifest,
           plan,
@@ -47,7 +47,7 @@ export function dealCheckpoint(manifest: Manifest, plan: ExecutionPlan, unfolded
           subtask,
           stored,
           silent,
-          new Set(own?.map(({ channel }) => channel)),
+          new Set(own?.channels.map(({ channel }) => channel)),
         ),
         operators: Object.fromEntries(operators),
       }

@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { diskFull, isNoSpace } from '../core/disk-full.ts'
 import { messageOf, SluiceError } from '../core/errors.ts'
+import { makeFolders } from '../core/make-folders.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
 import type { CheckpointStore } from './checkpoint-store.ts'
 import { isRoomLeft } from './disk-space.ts'
@@ -122,10 +123,8 @@ function indexOf(
 }
 
 async function makeFolder(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 })
-  if (first === undefined) return
   // A new folder is in the one above it, which must know of it too.
-  for (let folder = path; folder.length >= first.length; folder = dirname(folder)) await syncFolder(dirname(folder))
+  for (const made of makeFolders(path, 0o700)) await syncFolder(dirname(made))
 }
 
 /** The first of these names that nobody has; until the savepoint is whole the place is held by the folder that it is written to. */

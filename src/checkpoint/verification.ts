@@ -5,8 +5,10 @@ import type { StateIdentity } from '../state/delta-chunk.ts'
 import { readDelta } from '../state/delta-chunk.ts'
 import { keyFromBytes } from '../state/key-bytes.ts'
 import { valueFromBytes } from '../state/row-value.ts'
+import { environmentPath } from './environment.ts'
 import type { Manifest, StoredDelta } from './manifest.ts'
 import { isManifest } from './manifest-shape.ts'
+import { StorePages } from './page-check.ts'
 import type { Savepoint } from './savepoint.ts'
 import { unreadableSavepoint } from './savepoint-index.ts'
 import { Slices } from './slices.ts'
@@ -42,17 +44,28 @@ export interface Verification {
 }
 
 /**
- * Reads the state of a job: the manifest of a checkpoint, or of all that are kept; the chunks that these name and the base does not hold; and the
+ * Reads the state of a job: which pages of its file refer to which; the manifest of a checkpoint, or of all that are kept; the chunks that these name and the base does not hold; and the
  * whole base.
  * @throws SluiceError `JOB_UNKNOWN`, `INVALID_OPTION` when that checkpoint is not kept, `STORE_FAILED`, `CHECKPOINT_UNREADABLE` when the file is none
  */
 export async function verifyStore(stateFolder: string, checkpoint?: number): Promise<Verification> {
+  const file = new StorePages(environmentPath(stateFolder))
+  const before = file.look()
+  if (before.missing !== undefined && !before.hasChanged) return damagedFile(before.missing)
   const instant = StoredInstant.open(stateFolder)
   try {
-    return await new StoreVerifier(instant).verify(checkpoint)
+    // Whatever a job writes from now on, it leaves the pages alone that this instant can see, and those of newer ones too.
+    const missing = before.missing === undefined ? undefined : file.look().missing
+    return missing === undefined ? await new StoreVerifier(instant).verify(checkpoint) : damagedFile(missing)
   } finally {
     await instant.close()
   }
+}
+
+/** Nothing else is read: the library would be ended by a signal at that page. */
+function damagedFile(page: bigint): Verification {
+  const damage = { where: 'the state file', problem: `page ${page} is missing or wrong, so nothing else was read` }
+  return { checkpoints: [], chunks: 0, rows: 0, damage: [damage] }
 }
 
 class StoreVerifier {

@@ -36,6 +36,8 @@ export interface Arguments {
   number(flag: string): number | undefined
 }
 
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
 /** Flags of every command. */
 const COMMON: Readonly<Record<string, Flag>> = {
   json: { help: 'one JSON document on stdout' },
@@ -46,6 +48,7 @@ const COMMON: Readonly<Record<string, Flag>> = {
 export function parseArguments(args: readonly string[], usage: Usage): Arguments {
   const flags = { ...usage.flags, ...COMMON }
   const { values, positionals } = parsed(args, usage, flags)
+  checkValues(values, usage)
   checkCount(positionals, usage)
   const numbers = numbersOf(values, usage)
   return {
@@ -71,14 +74,28 @@ function parsed(args: readonly string[], usage: Usage, flags: Readonly<Record<st
 }
 
 function misused(error: unknown, usage: Usage, flags: Readonly<Record<string, Flag>>): UsageError {
-  const [message = ''] = messageOf(error).split('. ')
+  const [message = ''] = messageOf(error).split(/\.\s/)
+  const given = /'([^' ]+)/.exec(message)?.[1] ?? ''
+  if (message.endsWith('ambiguous')) {
+    return new UsageError(`${usage.command}: what follows ${given} begins with a dash`, `write such a value as in ${given}=-5`)
+  }
   if ((error as { code?: unknown }).code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION') {
     return new UsageError(`${usage.command}: ${message}`, helpHint(usage))
   }
-  const given = /'([^' ]+)/.exec(message)?.[1] ?? ''
   const likely = nearest(given, Object.keys(flags).map(dashed))
-  const hint = likely === undefined ? helpHint(usage) : `did you mean ${likely}? ${helpHint(usage)}`
-  return new UsageError(`${usage.command} has no flag ${given}`, hint)
+  return new UsageError(`${usage.command} has no flag ${given}`, `${flagHint(given, likely)}${helpHint(usage)}`)
+}
+
+/** A negative number may be a key. */
+function flagHint(given: string, likely: string | undefined): string {
+  if (/^-\d/.test(given)) return 'what begins with a dash and is no flag comes behind --; '
+  return likely === undefined ? '' : `did you mean ${likely}? `
+}
+
+/** In scripts an empty value is a variable that is not set, and never what was meant. */
+function checkValues(values: Readonly<Record<string, unknown>>, usage: Usage): void {
+  const empty = Object.keys(values).find((name) => values[name] === '')
+  if (empty !== undefined) throw new UsageError(`${usage.command}: the value of ${dashed(empty)} is empty`, helpHint(usage))
 }
 
 function checkCount(positionals: readonly string[], usage: Usage): void {
@@ -110,8 +127,9 @@ function numbersOf(values: Readonly<Record<string, unknown>>, usage: Usage): Rea
   return numbers
 }
 
+/** What is longer than any timer can wait is for as long as one can: 24 days. */
 function milliseconds(text: string, flag: string): number {
-  return durationMs(/^\d+$/.test(text) ? Number(text) : (text as Duration), flag)
+  return Math.min(durationMs(/^\d+$/.test(text) ? Number(text) : (text as Duration), flag), LONGEST_TIMER_MS)
 }
 
 function whole(text: string, flag: string): number {

@@ -1,10 +1,13 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { basename, join, resolve, sep } from 'node:path'
-import { SluiceError } from '../core/errors.ts'
+import { messageOf, SluiceError } from '../core/errors.ts'
 import type { Flag } from './arguments.ts'
+import { fileAt } from './files.ts'
 
 /** The file by which a folder is known as a job's. */
 const STATE_FILE = 'checkpoints.mdb'
+/** The file by which a folder is known as a savepoint. */
+const SAVEPOINT_FILE = 'savepoint.json'
 const DEFAULT_STATE_DIRECTORY = '.sluice'
 
 export const STATE_DIRECTORY_FLAG: Flag = {
@@ -50,14 +53,42 @@ function there(directory: string): string {
 
 function jobsIn(directory: string): readonly string[] {
   if (!existsSync(directory)) return []
-  const folders = readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory())
-  return folders
-    .map(({ name }) => name)
+  return foldersIn(directory)
     .filter((name) => isJobFolder(join(directory, name)))
     .sort()
 }
 
-/** Whether a folder holds the state of a job. */
+function foldersIn(directory: string): readonly string[] {
+  try {
+    const entries = readdirSync(directory, { withFileTypes: true })
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
+  } catch (error) {
+    throw new SluiceError('JOB_UNKNOWN', `cannot look for jobs in ${directory}: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'give as --state-directory the folder in which the states of jobs are',
+    })
+  }
+}
+
+/** Whether a folder holds the state of a job. An empty file is what a process leaves that ended before it had written anything. */
 export function isJobFolder(path: string): boolean {
-  return existsSync(join(path, STATE_FILE))
+  return (fileAt(join(path, STATE_FILE))?.size ?? 0) > 0
+}
+
+/** Whether a folder is a savepoint. */
+export function isSavepoint(path: string): boolean {
+  return existsSync(join(path, SAVEPOINT_FILE))
+}
+
+/** A job, or a folder, and one of its checkpoints. */
+export interface NamedCheckpoint {
+  readonly name: string | undefined
+  readonly checkpoint: number | undefined
+}
+
+/** `words@12`, `words`, or `@12`, with which the only job is meant. A folder may have an @ in its name. */
+export function namedCheckpoint(given: string | undefined): NamedCheckpoint {
+  const [, name, checkpoint] = (given === undefined || existsSync(given) ? null : /^(.*)@(\d{1,15})$/.exec(given)) ?? []
+  if (checkpoint === undefined) return { name: given, checkpoint: undefined }
+  return { name: name === '' ? undefined : name, checkpoint: Number(checkpoint) }
 }

@@ -50,11 +50,12 @@ const COMMANDS: Readonly<Record<string, CommandEntry>> = {
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
 process.exitCode = await main(process.argv.slice(2))
 
-async function main([name, ...args]: readonly string[]): Promise<number> {
-  const output = new Output(wantsJson(name, args))
+async function main(given: readonly string[]): Promise<number> {
+  const [name, ...args] = given
+  const output = new Output(wantsJson(given))
   try {
     if (name === undefined || name === '--help' || name === '-h' || name === 'help') return say(help())
-    if (name === '--version' || name === '-v') return say(version())
+    if (name === '--version' || name === '-v') return sayVersion(output)
     if (!Object.hasOwn(COMMANDS, name)) throw unknown(name)
     const command = await COMMANDS[name]!.load()
     if (asksForHelp(name, args)) return say(command.help)
@@ -70,9 +71,14 @@ function say(text: string): number {
   return 0
 }
 
+function sayVersion(output: Output): number {
+  output.result({ version: version() }, version)
+  return 0
+}
+
 /** The stdout of `run` is the job's, and so are the flags behind its file. */
-function wantsJson(name: string | undefined, args: readonly string[]): boolean {
-  return name !== 'run' && own(args).includes('--json')
+function wantsJson(given: readonly string[]): boolean {
+  return given[0] !== 'run' && own(given).includes('--json')
 }
 
 function asksForHelp(name: string, args: readonly string[]): boolean {
@@ -86,6 +92,7 @@ function own(args: readonly string[]): readonly string[] {
 }
 
 function unknown(name: string): UsageError {
+  if (name.startsWith('-')) return new UsageError(`a command comes before ${name}`, 'sluice --help says which there are')
   const likely = nearest(name, Object.keys(COMMANDS))
   const hint = likely === undefined ? `there are: ${Object.keys(COMMANDS).join(', ')}` : `did you mean 'sluice ${likely}'?`
   return new UsageError(`there is no command '${name}'`, hint)

@@ -1,5 +1,6 @@
 import type { Manifest } from '../checkpoint/manifest.ts'
 import type { StoredCheckpoints } from '../checkpoint/stored-checkpoints.ts'
+import { SluiceError } from '../core/errors.ts'
 import type { NodeDescription } from '../graph/stream-graph.ts'
 import { isJobFolder } from './job-folder.ts'
 
@@ -45,7 +46,7 @@ export interface StoredJob {
 
 /**
  * The graph in a checkpoint or savepoint; `undefined` when nothing is stored.
- * @throws SluiceError `CHECKPOINT_UNREADABLE`, `SAVEPOINT_UNREADABLE`, `FORMAT_UNKNOWN`
+ * @throws SluiceError `INVALID_OPTION` when that checkpoint is not kept, `CHECKPOINT_UNREADABLE`, `SAVEPOINT_UNREADABLE`, `FORMAT_UNKNOWN`
  */
 export async function readStoredGraph(source: StoredSource): Promise<StoredGraph | undefined> {
   if ('savepoint' in source) {
@@ -53,19 +54,26 @@ export async function readStoredGraph(source: StoredSource): Promise<StoredGraph
     return graphOf(openSavepoint(source.savepoint).manifest, -1)
   }
   if (!isJobFolder(source.stateFolder)) return undefined
-  return await withStore(source.stateFolder, (store) => {
-    const manifest = source.checkpoint === undefined ? store.latest() : store.manifest(source.checkpoint)
+  return await withCheckpoints(source.stateFolder, (store) => {
+    const manifest = source.checkpoint === undefined ? store.latest() : keptManifest(store, source.checkpoint)
     return manifest === undefined ? undefined : graphOf(manifest, store.committedThrough)
   })
 }
 
 /** @throws SluiceError `JOB_UNKNOWN`, `CHECKPOINT_UNREADABLE`, `FORMAT_UNKNOWN` */
 export async function readStoredJob(stateFolder: string): Promise<StoredJob> {
-  return await withStore(stateFolder, (store) => ({
+  return await withCheckpoints(stateFolder, (store) => ({
     ownerPid: store.owner?.pid ?? null,
     finished: store.finished,
     checkpoints: store.retained().map((id) => checkpointOf(store.manifest(id), store.manifestBytes(id))),
   }))
+}
+
+function keptManifest(store: StoredCheckpoints, checkpoint: number): Manifest {
+  const kept = store.retained()
+  if (kept.includes(checkpoint)) return store.manifest(checkpoint)
+  const hint = kept.length === 0 ? 'none is kept' : `kept are: ${kept.join(', ')}`
+  throw new SluiceError('INVALID_OPTION', `there is no checkpoint ${checkpoint}`, { hint })
 }
 
 function graphOf(manifest: Manifest, committedThrough: number): StoredGraph {
@@ -80,7 +88,8 @@ export function checkpointOf({ checkpoint, completedAtMs, deltas }: Manifest, ma
   return { id: checkpoint, completedAtMs, bytes: own.reduce((sum, { length }) => sum + length, manifestBytes) }
 }
 
-async function withStore<R>(stateFolder: string, action: (store: StoredCheckpoints) => R): Promise<R> {
+/** Does something with the checkpoints of a job, which may be running. */
+export async function withCheckpoints<R>(stateFolder: string, action: (store: StoredCheckpoints) => R): Promise<R> {
   const { StoredCheckpoints: Stored } = await import('../checkpoint/stored-checkpoints.ts')
   const store = Stored.openForReading(stateFolder)
   try {

@@ -2,8 +2,8 @@
  * What a supervisor decides when the job's process has ended. Pure: the clock is given.
  *
  * - A process that ends by itself with an ordinary code has said what it had to say; only one that was torn down is started again.
- * - What the user asked for by a flag of the first start (forget the state, begin from a savepoint) is not asked for again: a start after a
- *   death resumes.
+ * - What the user asked for by a flag of the first start (forget the state, begin from a savepoint) is asked for until it has been done, and then
+ *   never again: from there on a start after a death resumes. In doubt it counts as done, because doing it again would forget progress.
  */
 
 /** How a process ended. */
@@ -98,18 +98,53 @@ export class RestartPolicy {
   }
 }
 
-/** Flags that are about how a run begins; a start after a death goes on with it. */
-const FIRST_START_SWITCHES = ['--fresh', '--overwrite', '--claim']
-const FIRST_START_VALUES = ['--from']
+/** How far a job has come since its first start, as far as its state tells. */
+export interface Beginning {
+  /** Where it begins is settled: the state is forgotten, the savepoint is imported, or the job has gone back. */
+  readonly begun: boolean
+  /** A checkpoint has been completed since. Until then its outputs may still hold what others left there. */
+  readonly hasOwn: boolean
+}
 
-/** The job's arguments for every start but the first. */
-export function argumentsOfRestart(args: readonly string[]): readonly string[] {
-  const kept: string[] = []
-  for (let index = 0; index < args.length; index++) {
-    const arg = args[index]!
-    if (arg === '--') return [...kept, ...args.slice(index)]
-    if (FIRST_START_VALUES.includes(arg)) index++
-    else if (!FIRST_START_SWITCHES.includes(arg) && !FIRST_START_VALUES.some((flag) => arg.startsWith(`${flag}=`))) kept.push(arg)
+/** Flags that are about how a run begins; once it has begun, a start after a death goes on with it. */
+const BEGINNING_SWITCHES = ['--fresh', '--claim']
+const FROM = '--from'
+const OVERWRITE = '--overwrite'
+
+/** What the arguments say of the first start; `undefined` when that is nothing. */
+export function firstStartOf(args: readonly string[]): { readonly from: string | undefined } | undefined {
+  const flags = beginningFlags(args)
+  if (flags.length === 0) return undefined
+  return { from: flags.findLast(({ name }) => name === FROM)?.value }
+}
+
+/** The job's arguments for a start after a death: without the flags that have done what they are for. */
+export function argumentsOfRestart(args: readonly string[], { begun, hasOwn }: Beginning): readonly string[] {
+  const done = beginningFlags(args).filter(({ name }) => (name === OVERWRITE ? hasOwn : begun))
+  const gone = new Set(done.flatMap(({ places }) => places))
+  return args.filter((_, place) => !gone.has(place))
+}
+
+/** Whether these arguments say where a run begins; without that it resumes. */
+export function saysWhereToBegin(args: readonly string[]): boolean {
+  return beginningFlags(args).some(({ name }) => name !== OVERWRITE)
+}
+
+interface BeginningFlag {
+  readonly name: string
+  readonly value: string | undefined
+  /** Where it stands among the arguments, with its value. */
+  readonly places: readonly number[]
+}
+
+/** Behind `--` everything is the user's. */
+function beginningFlags(args: readonly string[]): readonly BeginningFlag[] {
+  const flags: BeginningFlag[] = []
+  for (let place = 0; place < args.length && args[place] !== '--'; place++) {
+    const arg = args[place]!
+    if (arg === FROM) flags.push({ name: FROM, value: args[place + 1], places: [place, ++place] })
+    else if (arg.startsWith(`${FROM}=`)) flags.push({ name: FROM, value: arg.slice(FROM.length + 1), places: [place] })
+    else if ([...BEGINNING_SWITCHES, OVERWRITE].includes(arg)) flags.push({ name: arg, value: undefined, places: [place] })
   }
-  return kept
+  return flags
 }

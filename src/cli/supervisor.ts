@@ -1,8 +1,18 @@
 import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Decision, Ending, RestartLimits } from './supervision.ts'
-import { argumentsOfRestart, diedAbnormally, exitCodeAfter, howItDied, RestartPolicy } from './supervision.ts'
+import { fileURLToPath } from 'node:url'
+import type { FirstStart } from './beginning.ts'
+import type { Beginning, Decision, Ending, RestartLimits } from './supervision.ts'
+import {
+  argumentsOfRestart,
+  diedAbnormally,
+  exitCodeAfter,
+  firstStartOf,
+  howItDied,
+  RestartPolicy,
+  saysWhereToBegin,
+} from './supervision.ts'
 import { terminalReachesGroup } from './terminal.ts'
 
 /*
@@ -15,6 +25,10 @@ import { terminalReachesGroup } from './terminal.ts'
  */
 
 const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+/** Named by its URL, because it is the entry of a process. */
+const PROBE_FILE = new URL(import.meta.url.endsWith('.ts') ? './beginning-probe.ts' : './beginning-probe.js', import.meta.url)
+const PROBE_TIMEOUT_MS = 90_000
+const SETTLED: Beginning = { begun: true, hasOwn: true }
 
 /** What the supervisor tells; `--json` prints it as it is. */
 export type SupervisorEvent =
@@ -25,7 +39,13 @@ export type SupervisorEvent =
       readonly signal: string | null
       readonly livedMs: number
     }
-  | { readonly event: 'restart'; readonly restarts: number; readonly delayMs: number }
+  | {
+      readonly event: 'restart'
+      readonly restarts: number
+      readonly delayMs: number
+      /** Whether it goes on from where it was, and does not begin as the first start did. */
+      readonly resumes: boolean
+    }
   | { readonly event: 'gave-up'; readonly reason: string }
 
 export interface SupervisorOptions {
@@ -52,6 +72,8 @@ class Supervisor {
   readonly #policy: RestartPolicy
   readonly #passedOn = new Set<NodeJS.Signals>()
   readonly #interruptPause = new AbortController()
+  readonly #startedAtMs = Date.now()
+  readonly #startedMs = performance.now()
   #child: ChildProcess | undefined
   /** The first signal that asked this process to end. */
   #stoppedBy: NodeJS.Signals | undefined
@@ -62,20 +84,32 @@ class Supervisor {
   }
 
   async run(): Promise<number> {
-    let args = this.#options.args
-    for (;;) {
+    const { args } = this.#options
+    let beginning: Beginning = { begun: false, hasOwn: false }
+    for (let next = args; ; next = argumentsOfRestart(args, beginning)) {
       const startedMs = performance.now()
-      const ending = await this.#runOnce(args)
+      const ending = await this.#runOnce(next)
       const nowMs = performance.now()
       if (this.#stoppedBy !== undefined || !diedAbnormally(ending, this.#passedOn)) return exitCodeAfter(ending)
       const livedMs = Math.round(nowMs - startedMs)
       this.#options.tell({ event: 'died', how: howItDied(ending), ...ending, livedMs })
       const decision = this.#policy.onDeath(nowMs, livedMs)
       if ('giveUp' in decision) return this.#giveUp(decision.giveUp)
-      await this.#pause(decision)
+      if (!beginning.hasOwn) beginning = await this.#lookAtBeginning()
+      await this.#pause(decision, !saysWhereToBegin(argumentsOfRestart(args, beginning)))
       if (this.#stoppedBy !== undefined) return exitCodeAfter({ code: null, signal: this.#stoppedBy })
-      args = argumentsOfRestart(this.#options.args)
     }
+  }
+
+  /** What cannot be found out counts as done. */
+  async #lookAtBeginning(): Promise<Beginning> {
+    const { job, args } = this.#options
+    const first = firstStartOf(args)
+    if (first === undefined) return SETTLED
+    // When the clock was set back meanwhile, the job's checkpoints say that they were completed before its start.
+    const startedAtMs = Math.min(this.#startedAtMs, Date.now() - (performance.now() - this.#startedMs))
+    const question: FirstStart = { job, args, from: first.from, startedAtMs }
+    return (await probed(question, this.#interruptPause.signal)) ?? SETTLED
   }
 
   async #runOnce(args: readonly string[]): Promise<Ending> {
@@ -96,8 +130,9 @@ class Supervisor {
     return 1
   }
 
-  async #pause({ delayMs }: Extract<Decision, { delayMs: number }>): Promise<void> {
-    this.#options.tell({ event: 'restart', restarts: this.#policy.restarts, delayMs })
+  async #pause({ delayMs }: Extract<Decision, { delayMs: number }>, resumes: boolean): Promise<void> {
+    if (this.#stoppedBy !== undefined) return
+    this.#options.tell({ event: 'restart', restarts: this.#policy.restarts, delayMs, resumes })
     await delay(delayMs, undefined, { signal: this.#interruptPause.signal }).catch(() => undefined)
   }
 
@@ -111,5 +146,30 @@ class Supervisor {
     this.#stoppedBy = signal
     this.#passedOn.add(signal)
     if (signal !== 'SIGINT' || !terminalReachesGroup()) this.#child?.kill(signal)
+  }
+}
+
+/** Asks in a process of its own; `undefined` when that does not say. */
+function probed(question: FirstStart, signal: AbortSignal): Promise<Beginning | undefined> {
+  return new Promise((resolve) => {
+    const args = [...process.execArgv, fileURLToPath(PROBE_FILE), JSON.stringify(question)]
+    // What the job's module prints while it is imported once more is of no use to anybody.
+    const probe = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'ignore'], timeout: PROBE_TIMEOUT_MS, signal })
+    let said = ''
+    probe.stdout.on('data', (data: Buffer) => {
+      said += data.toString()
+    })
+    probe.once('error', () => resolve(undefined))
+    probe.once('close', () => resolve(beginningIn(said)))
+  })
+}
+
+/** The last line, should the module have got at stdout too. */
+function beginningIn(said: string): Beginning | undefined {
+  try {
+    const { begun, hasOwn } = JSON.parse(said.trimEnd().split('\n').at(-1)!) as Partial<Beginning>
+    return typeof begun === 'boolean' && typeof hasOwn === 'boolean' ? { begun, hasOwn } : undefined
+  } catch {
+    return undefined
   }
 }

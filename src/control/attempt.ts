@@ -161,6 +161,11 @@ export class Attempt implements WorkerListener {
     return this.#state === 'running' ? this.#checkpointing : undefined
   }
 
+  /** Whether a region is away, which starts again while the others run. */
+  get isMissingRegion(): boolean {
+    return this.#state === 'running' && !this.#lives.allRunning
+  }
+
   /** One more checkpoint, and the attempt is over. */
   requestStop(): void {
     if (this.#state === 'running') {

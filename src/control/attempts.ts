@@ -69,9 +69,9 @@ export class Attempts {
     return this.#restarts
   }
 
-  /** Whether the next attempt is being waited for. */
+  /** Whether the next attempt is being waited for, or a region of this one. */
   get restarting(): boolean {
-    return this.#restarting
+    return this.#restarting || this.#current?.isMissingRegion === true
   }
 
   get lastFailure(): SluiceError | undefined {
@@ -163,13 +163,12 @@ export class Attempts {
         return delayMs
       },
       sweep: async ({ operators }) => {
-        await committers.reopen(operators, store.latest()!.initial, settings.overwrite)
+        // The number comes first: a process that another one has taken the state from is stopped here, before it touches an output.
+        const attempt = store.raiseAttempt()
+        this.#claim = { ...this.#claim, attempt }
+        await committers.reopen(operators, { attempt, fresh: store.latest()!.initial, overwrite: settings.overwrite })
       },
-      prepare: (region) => {
-        const stagingAttempt = store.raiseAttempt()
-        this.#claim = { ...this.#claim, attempt: stagingAttempt }
-        return restoring.prepareRegion(region, stagingAttempt)
-      },
+      prepare: (region) => restoring.prepareRegion(region, store.raiseAttempt()),
     }
   }
 }

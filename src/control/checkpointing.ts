@@ -176,6 +176,7 @@ export class Checkpointing {
       return await action()
     } finally {
       this.#folding.letGo()
+      this.#makeRoom()
     }
   }
 
@@ -408,7 +409,10 @@ export class Checkpointing {
 
   #commit(): void {
     const { committers, fail } = this.#parts
-    const committed = committers.commitDue().then(() => this.#noteCommits())
+    const committed = committers.commitDue().then(() => {
+      this.#noteCommits()
+      this.#makeRoom()
+    })
     this.#committed = Promise.all([this.#committed, committed]).then(() => undefined)
     this.#committed.catch(fail)
     // A sink that is behind does not keep the others' progress from being noted.
@@ -421,6 +425,17 @@ export class Checkpointing {
     if (this.#over || committedThrough <= store.committedThrough) return
     this.#note(() => store.committed(committedThrough, settings.checkpoint.retain))
     this.#folding.consider()
+  }
+
+  /**
+   * Sources wait for room that only a fold makes, however little there is to fold: who stands still does not ask a second time. As long as older
+   * checkpoints that are kept leave nothing to fold, further ones take their place.
+   */
+  #makeRoom(): void {
+    const { store, signals } = this.#parts
+    if (this.#over || !signals.throttled) return
+    if (store.foldable() === undefined) this.#obey(this.#coordinator.onRequest(MEMORY, this.#nowMs))
+    this.#folding.consider(true)
   }
 
   #onFolded(checkpoint: number): void {

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { CommitLedger, type DueCommit } from '../checkpoint/commit-ledger.ts'
 import type { StoredCommittable } from '../checkpoint/manifest.ts'
 import { locateError, messageOf, SluiceError } from '../core/errors.ts'
-import type { SinkCommitter } from '../core/sink.ts'
+import type { SinkCommitter, SinkOpening } from '../core/sink.ts'
 import { decodeValue } from '../core/value-codec.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
 import { nodeIds } from '../graph/stream-graph.ts'
@@ -67,14 +67,14 @@ export class Committers {
   }
 
   /** Asks every sink whether it would refuse a fresh start, before anything is forgotten. */
-  async checkFresh(overwrite: boolean): Promise<void> {
+  async checkFresh(overwrite: boolean, attempt: number): Promise<void> {
     for (const [operator, committer] of this.#committers) {
-      await located(operator, 'OUTPUT_UNWRITABLE', () => committer.check?.({ fresh: true, overwrite, pending: [] }))
+      await located(operator, 'OUTPUT_UNWRITABLE', () => committer.check?.({ attempt, fresh: true, overwrite, pending: [] }))
     }
   }
 
   /** Before an attempt: checks the outputs, sweeps leftovers, and commits what the restored checkpoint lists. */
-  async open(fresh: boolean, overwrite: boolean, pending: readonly StoredCommittable[], completed: number): Promise<void> {
+  async open(how: Omit<SinkOpening, 'pending'>, pending: readonly StoredCommittable[], completed: number): Promise<void> {
     // An attempt that failed may have left a commit under way; two for the same sink must not overlap.
     const over = this.abandon()
     // Before the wait, so that this attempt too can be given up meanwhile.
@@ -84,7 +84,7 @@ export class Committers {
     this.#ledger = new WatchedLedger(pending, completed)
     for (const [operator, committer] of this.#committers) {
       const own = pending.filter((committable) => committable.operator === operator)
-      await located(operator, 'OUTPUT_UNWRITABLE', () => committer.open({ fresh, overwrite, pending: decoded(own) }))
+      await located(operator, 'OUTPUT_UNWRITABLE', () => committer.open({ ...how, pending: decoded(own) }))
     }
     await this.commitDue()
   }
@@ -93,13 +93,13 @@ export class Committers {
    * Before these sinks start again, while the others go on: what is due is committed, and what nobody will commit is swept.
    * @throws SluiceError what a commit or the sweeping failed with
    */
-  async reopen(sinks: ReadonlySet<string>, fresh: boolean, overwrite: boolean): Promise<void> {
+  async reopen(sinks: ReadonlySet<string>, how: Omit<SinkOpening, 'pending'>): Promise<void> {
     const own = [...this.#committers].filter(([operator]) => sinks.has(operator))
     await Promise.all(
       own.map(async ([operator, committer]) => {
         // Calls of one committer never overlap.
         await this.#lanes.get(operator)?.through
-        await located(operator, 'OUTPUT_UNWRITABLE', () => committer.open({ fresh, overwrite, pending: [] }))
+        await located(operator, 'OUTPUT_UNWRITABLE', () => committer.open({ ...how, pending: [] }))
       }),
     )
   }

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { lstatSync, mkdirSync, realpathSync } from 'node:fs'
+import { lstatSync, realpathSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { WireError } from '../core/errors.ts'
 import { SluiceError } from '../core/errors.ts'
+import { makeFolders } from '../core/make-folders.ts'
 
 /*
  * What the two ends of a job's control socket agree on. One JSON value a line, in both directions.
@@ -55,7 +56,7 @@ export function isOutside(path: string, stateFolder: string): boolean {
 
 /** Makes the folder of a socket that lies outside. @throws SluiceError `CONTROL_FAILED` when it is somebody else's */
 export function makeOutsideFolder(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+  makeFolders(dirname(path), 0o700)
   checkOutsideFolder(path)
 }
 

@@ -2,13 +2,14 @@ import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
 import type { Timers } from '../core/time.ts'
 
 /**
- * A fold begins when so much waits, by share of the base and in bytes, or when it lies in so many chunks, all of which each manifest lists. The later
- * it begins, the more changes of one row it finds and the less it writes; but what waits lies in the file beside the base, and has to be folded
- * before the first record of a restart.
+ * A fold begins when so much waits: by share of the base, in bytes, rows, or chunks, which each manifest lists. The later it begins, the more changes
+ * of one row it finds and the closer together its rows lie, so the less it costs. But what waits lies in the file beside the base, and a restart
+ * folds it before the first record: so many rows take it about a second.
  */
 const SHARE_OF_BASE = 0.4
 const BYTES_MIN = 256 << 10
 const BYTES_MAX = 32 << 20
+const ROWS_MAX = 1_000_000
 const CHUNKS_MAX = 512
 /**
  * By so much more, folding is too slow for the pace of the checkpoints. It takes longer steps then, the longer the more there is: each message of a
@@ -19,7 +20,7 @@ const LARGE_STEP_MS = 50
 const LARGE_STEP_MS_MAX = 250
 
 /**
- * Takes the changes of complete checkpoints into the base, in the background: a chunk at a time, and between two of them the main thread does
+ * Takes the changes of complete checkpoints into the base, in the background: a few milliseconds at a time, and in between the main thread does
  * what else it has to do. What always holds:
  *
  * 1. One fold runs at a time, and none while the store is held as it is for a savepoint.
@@ -66,7 +67,8 @@ export class Folding {
 
   #isWorthwhile(): boolean {
     const due = this.#store.foldable()
-    return due !== undefined && (due.bytes >= this.#enough() || due.chunks >= CHUNKS_MAX)
+    if (due === undefined) return false
+    return due.bytes >= this.#enough() || due.rows >= ROWS_MAX || due.chunks >= CHUNKS_MAX
   }
 
   #enough(): number {

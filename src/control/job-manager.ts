@@ -21,7 +21,7 @@ import { Progress } from './progress.ts'
 import { ExplicitStart } from './restore-point.ts'
 import { Restoring } from './restoring.ts'
 import type { JobSettings } from './settings.ts'
-import { onInterrupt } from './signals.ts'
+import { onInterrupt, watchStop } from './signals.ts'
 import { startInline, startThreads, type Workers } from './workers.ts'
 
 /** How a run ended. */
@@ -85,6 +85,7 @@ class JobManager implements JobControl {
   /** How the user wants it to end. */
   #stopping: StopOptions | undefined
   #stopped = Promise.withResolvers<StopResult>()
+  #unwatchStop: () => void = () => undefined
   readonly #restoring: Restoring
 
   constructor(graph: StreamGraph, plan: ExecutionPlan, settings: JobSettings, store: CheckpointStore, claim: Claim) {
@@ -125,6 +126,7 @@ class JobManager implements JobControl {
       try {
         await this.#committers?.close(finished)
       } finally {
+        this.#unwatchStop()
         await this.#store.release(finished).catch((error: unknown) => {
           // What made the job fail is to be known, and not that there was no room to say so: who finds no live owner takes the state.
           if (failure === undefined) throw error
@@ -174,7 +176,7 @@ class JobManager implements JobControl {
     const run = randomUUID()
     this.#committers = this.#makeCommitters(run)
     // A start that is refused must leave the state as it was: it may be one that somebody wants to resume.
-    await this.#committers.checkFresh(this.#settings.overwrite)
+    await this.#committers.checkFresh(this.#settings.overwrite, this.#claim.attempt)
     if (latest !== undefined && !finished) {
       this.#progress.note(`--fresh: forgetting checkpoint ${latest} and everything before it, in ${this.#store.directory}`)
     }
@@ -230,6 +232,10 @@ class JobManager implements JobControl {
         ? 'draining: reading no more, everything behind comes to its end'
         : 'stopping: one more checkpoint; press Ctrl-C again to stop at once',
     )
+    this.#unwatchStop = watchStop({
+      committing: () => this.#committers?.ledger.due().map(({ operator }) => operator) ?? [],
+      say: (message) => this.#progress.note(message),
+    })
     this.#tellStop(options)
   }
 

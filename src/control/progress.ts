@@ -170,9 +170,10 @@ export class Progress {
         operators: task.operators.map((operator) => operator.id).join(' > '),
         recordsIn: current.recordsIn,
         recordsOut: current.recordsOut,
-        inPerSecond: (current.recordsIn - before.recordsIn) / seconds,
-        outPerSecond: (current.recordsOut - before.recordsOut) / seconds,
-        busyPercent: Math.min(100, (current.busyMs - before.busyMs) / seconds / 10 / Math.max(1, rows.length)),
+        // A task that has started again counts from its checkpoint on.
+        inPerSecond: Math.max(0, current.recordsIn - before.recordsIn) / seconds,
+        outPerSecond: Math.max(0, current.recordsOut - before.recordsOut) / seconds,
+        busyPercent: Math.min(100, Math.max(0, current.busyMs - before.busyMs) / seconds / 10 / Math.max(1, rows.length)),
         watermark: Math.min(...rows.map((row) => row.get('watermark'))),
         late: sum('late'),
       }

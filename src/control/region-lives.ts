@@ -56,6 +56,11 @@ export class RegionLives {
     return this.#restarts.isRunning(this.#regionOf(({ operators }) => operators.has(operator)))
   }
 
+  /** Whether all regions run. */
+  get allRunning(): boolean {
+    return this.#restarts.allRunning
+  }
+
   onFailed(region: number, error: SluiceError): void {
     if (!this.#restarts.canFail(region)) return
     const delayMs = this.#hands.decide(error, this.#regions[region]!)
@@ -98,7 +103,10 @@ export class RegionLives {
       case 'close':
         return this.#hands.close(command.region, command.round)
       case 'wait':
-        this.#sweeping = Promise.all([this.#sweeping, this.#wait(command.region, command.round, command.delayMs)])
+        // Without their values: each would hold those of all before it.
+        this.#sweeping = Promise.all([this.#sweeping, this.#wait(command.region, command.round, command.delayMs)]).then(
+          () => undefined,
+        )
         return
       case 'deploy':
         return this.#hands.deploy(command.region, command.round)

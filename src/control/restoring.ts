@@ -67,7 +67,11 @@ export class Restoring {
     const pending = latest === undefined || committed ? [] : this.#pendingOf(latest)
     // A run that has completed nothing yet has shown nothing: what is visible in its outputs came from somebody else.
     const fresh = latest === undefined || latest.initial
-    await committers.open(fresh, this.#settings.overwrite, pending, latest?.checkpoint ?? claim.lastCheckpoint)
+    await committers.open(
+      { attempt: claim.attempt, fresh, overwrite: this.#settings.overwrite },
+      pending,
+      latest?.checkpoint ?? claim.lastCheckpoint,
+    )
     if (latest !== undefined && !committed) this.#store.committed(latest.checkpoint, this.#settings.checkpoint.retain)
     await this.foldAll()
     const restored = latest === undefined ? await this.#initialCheckpoint(claim) : await this.#withNewSources(latest, claim)

@@ -53,6 +53,8 @@ export interface SinkCommitterContext {
 
 /** How the output is found when a run begins. */
 export interface SinkOpening<Committable = unknown> {
+  /** Number of the attempt that begins. What writers of this run staged under a higher one belongs to a process that has taken over: it stays. */
+  readonly attempt: number
   /** No checkpoint of this run exists yet: visible output must come from somebody else. */
   readonly fresh: boolean
   /** The user allowed what is there to be replaced (`--overwrite`). */
@@ -68,7 +70,8 @@ export interface SinkCommitter<Committable = unknown> {
    */
   check?(opening: SinkOpening<Committable>): void | Promise<void>
   /**
-   * Before the workers of an attempt start: checks the target, and removes staged leftovers of dead attempts, all but `pending`.
+   * Before the workers of an attempt start: checks the target, and removes staged leftovers of dead attempts, all but `pending`. Also before the
+   * part of a job that the sink is in starts again by itself.
    * @throws SluiceError `OUTPUT_OF_ANOTHER_RUN` when a fresh start finds visible output and may not overwrite it.
    */
   open(opening: SinkOpening<Committable>): void | Promise<void>

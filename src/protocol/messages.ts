@@ -192,6 +192,12 @@ export interface InFlight {
   readonly batches: readonly InFlightBatch[]
 }
 
+/** What was on its way to an operator that is part of a chain now: it comes before everything that the chain hands to it. */
+export interface ChainedInFlight {
+  readonly operator: string
+  readonly batches: readonly InFlightBatch[]
+}
+
 /** Records on their way, and the watermarks between them. Each has its key group with it, so that it finds its way to another subtask. */
 export interface InFlightBatch {
   /** The encoded list of the values. */
@@ -238,6 +244,8 @@ export interface SubtaskRestore {
   readonly operators: Readonly<Record<string, OperatorRestore>>
   /** What comes before everything that the channels bring. */
   readonly inFlight?: readonly InFlight[]
+  /** What comes before that, in this order. */
+  readonly chainedInFlight?: readonly ChainedInFlight[]
 }
 
 export interface OperatorRestore {

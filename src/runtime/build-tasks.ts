@@ -17,6 +17,7 @@ import { RingReader, RingWriter } from '../protocol/ring.ts'
 import { Signals } from '../protocol/signals.ts'
 import type { DeltaChunk } from '../state/delta-chunk.ts'
 import type { BaseOf } from '../state/state-base.ts'
+import { closeAll } from './chain-link.ts'
 import { NotedReading } from './noted-reading.ts'
 import { OperatorChain } from './operator-chain.ts'
 import type { Backpressure, Exchange } from './output.ts'
@@ -51,11 +52,23 @@ export function buildTasks(
   const { plan, worker } = deployment
   const channels = new ChannelEnds(deployment, doorbells)
   const wanted = plan.tasks.filter(({ id }) => deployment.tasks?.has(id) ?? true)
-  return wanted.flatMap((task) =>
-    subtasksOf(task, plan, worker).map((subtask) =>
-      new TaskBuilder(deployment, attempt, graph, clock, channels, baseOf, reports).build(task, subtask),
-    ),
-  )
+  const places = wanted.flatMap((task) => subtasksOf(task, plan, worker).map((subtask) => ({ task, subtask })))
+  const built: Task[] = []
+  try {
+    for (const { task, subtask } of places) {
+      const builder = new TaskBuilder(deployment, attempt, graph, clock, channels, baseOf, reports)
+      built.push(builder.build(task, subtask))
+    }
+  } catch (error) {
+    // The thread may live on with what it runs of other regions.
+    try {
+      closeAll(built.map((task) => () => task.close()))
+    } catch (closing) {
+      process.emitWarning(`closing tasks that were never opened: ${String(closing)}`)
+    }
+    throw error
+  }
+  return built
 }
 
 function subtasksOf(task: TaskPlan, plan: ExecutionPlan, worker: number): readonly number[] {
@@ -126,6 +139,14 @@ class TaskBuilder {
   }
 
   build(plan: TaskPlan, subtask: number): Task {
+    try {
+      return this.#build(plan, subtask)
+    } catch (error) {
+      throw locateError(error, { operator: plan.id, subtask })
+    }
+  }
+
+  #build(plan: TaskPlan, subtask: number): Task {
     const name = subtaskName(plan.id, subtask)
     const restore = this.#deployment.restores[name] ?? { channelWatermarks: {}, operators: {} }
     const counters = new SubtaskCounters(this.#deployment.counters, subtaskNames(this.#deployment.plan).indexOf(name))
@@ -149,6 +170,7 @@ class TaskBuilder {
       signals: new Signals(this.#deployment.signals, this.#deployment.worker),
       maxParallelism: this.#deployment.plan.maxParallelism,
       inFlight: restore.inFlight ?? [],
+      chainedInFlight: restore.chainedInFlight ?? [],
       reports: {
         deltas: (checkpoint, operator, chunks) => this.#reports.deltas(checkpoint, operator, chunks),
         acknowledge: (checkpoint, snapshot, timing) => this.#reports.acknowledge(checkpoint, snapshot, timing),
@@ -168,6 +190,8 @@ class TaskBuilder {
   ): OperatorChain {
     const { plan, run } = this.#deployment
     let late = 0
+    // Of a region that has started again there is an older number.
+    counters.set('late', late)
     const environment = {
       task,
       subtask,
@@ -249,7 +273,8 @@ class TaskBuilder {
         watermark: restore.channelWatermarks[channel.id] ?? WATERMARK_NONE,
         side: edge.side,
         timeless: edge.timeless,
-        keyOf: edge.partitioning === 'hash' ? this.#graph.nodes[task.operators[0]!.node]!.inputs[edge.input]!.keyOf : undefined,
+        // Also where nothing is exchanged, between single subtasks: the records of today may be dealt to several tomorrow.
+        keyOf: this.#graph.nodes[task.operators[0]!.node]!.inputs[edge.input]!.keyOf,
       }))
     })
   }

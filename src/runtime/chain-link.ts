@@ -82,6 +82,8 @@ export class ChainLink implements OperatorContext {
   /** The operator before this one in the chain. */
   #before: ChainLink | undefined
   #watermark: number
+  /** The newest watermark that waits; `undefined`: none has to. */
+  #heldWatermark: number | undefined
   #pendingWatermark: number
   #emittedWatermark: number
   /** The current watermark has not been passed on yet: something due waits for room. */
@@ -268,7 +270,23 @@ export class ChainLink implements OperatorContext {
     for (const { exchange } of this.#exchanges) for (const channel of exchange.channels) channel.addWatermark(watermark)
   }
 
+  /** Watermarks wait, because records that were before them have not come yet. */
+  holdWatermarks(): void {
+    this.#heldWatermark = WATERMARK_NONE
+  }
+
+  /** They have: what waited comes now. */
+  releaseWatermarks(): void {
+    const watermark = this.#heldWatermark ?? WATERMARK_NONE
+    this.#heldWatermark = undefined
+    this.receiveWatermark(watermark)
+  }
+
   receiveWatermark(watermark: number): void {
+    if (this.#heldWatermark !== undefined) {
+      this.#heldWatermark = Math.max(this.#heldWatermark, watermark)
+      return
+    }
     if (watermark <= this.#pendingWatermark) return
     this.#pendingWatermark = watermark
     if (this.#firing || this.#makesDue(watermark)) {

@@ -60,7 +60,8 @@ export class InputGate {
     const ahead = this.#ahead[channel]!
     // What comes in before a barrier that is waited for is recorded on its way, or it would be in no snapshot.
     if (this.#recorder?.waitsFor(channel)) this.takeAhead(this.#recorder)
-    if (ahead.length === 0) return this.#channels[channel]!.poll()
+    // The sender is another thread: what it has written since that look must be recorded before it is handed on.
+    if (ahead.length === 0) return this.#recorder?.waitsFor(channel) ? undefined : this.#channels[channel]!.poll()
     const { element, counts } = ahead.shift()!
     if (!counts) this.#restored--
     else if (element.kind === 'records') this.#channels[channel]!.handled(element.values.length)

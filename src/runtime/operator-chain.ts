@@ -1,3 +1,4 @@
+import { assert } from '../core/assert.ts'
 import type { Receiver, RecordCell } from '../core/operator.ts'
 import { NO_TIMESTAMP } from '../core/time.ts'
 import type { OperatorRestore, OperatorSnapshot } from '../protocol/messages.ts'
@@ -46,6 +47,26 @@ export class OperatorChain {
     this.#timed = this.#links.filter((link) => link.operator.nextProcessingTime !== undefined)
     this.#keyed = this.#links.filter((link) => link.keyed !== undefined)
     this.#delivering = this.#links.filter((link) => link.operator.deliver !== undefined)
+  }
+
+  /** Takes records that come to an operator of the chain from elsewhere than from the one before it. */
+  receiverOf(operator: string): Receiver {
+    return this.#link(operator).receiver
+  }
+
+  /** Until `release` no watermark comes to this operator: there are records that must come before. */
+  hold(operator: string): void {
+    this.#link(operator).holdWatermarks()
+  }
+
+  release(operator: string): void {
+    this.#link(operator).releaseWatermarks()
+  }
+
+  #link(operator: string): ChainLink {
+    const link = this.#links.find(({ operatorId }) => operatorId === operator)
+    assert(link !== undefined, `no operator '${operator}' in the chain`)
+    return link
   }
 
   open(): void {

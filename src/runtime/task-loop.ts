@@ -80,7 +80,7 @@ export class TaskLoop implements Loop {
         this.#publish()
         if (!(await this.#sleep())) continue
       } else if (performance.now() >= turnEnd) {
-        for (const { task } of this.#tasks) task.flush()
+        for (const { task } of this.#tasks) this.#flush(task)
         this.#publish()
         this.#parts.memory.keep()
         await nextTurn()
@@ -114,6 +114,15 @@ export class TaskLoop implements Loop {
     } catch (error) {
       this.#parts.onFailed(task, task.locate(error))
       return true
+    }
+  }
+
+  /** A value that cannot be sent is met here as well as in a step, and it is its task that has failed. One that was closed has nobody to send to. */
+  #flush(task: Task): void {
+    try {
+      if (task.state !== 'closed') task.flush()
+    } catch (error) {
+      this.#parts.onFailed(task, task.locate(error))
     }
   }
 

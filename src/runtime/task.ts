@@ -5,6 +5,7 @@ import { locateError } from '../core/errors.ts'
 import type { Receiver } from '../core/operator.ts'
 import type { Clock } from '../core/time.ts'
 import { NO_TIMESTAMP, WATERMARK_END } from '../core/time.ts'
+import { decodeValue } from '../core/value-codec.ts'
 import type { TaskPlan } from '../graph/execution-plan.ts'
 import { subtaskName } from '../graph/execution-plan.ts'
 import type { InputSide } from '../graph/stream-graph.ts'
@@ -12,7 +13,14 @@ import type { ChannelReader } from '../protocol/channel.ts'
 import { BATCH_RECORDS } from '../protocol/channel.ts'
 import type { SubtaskCounters } from '../protocol/counters.ts'
 import type { BatchWatermarks, Element, RecordBatch } from '../protocol/element.ts'
-import type { CheckpointMode, InFlight, OperatorSnapshot, SubtaskSnapshot } from '../protocol/messages.ts'
+import type {
+  ChainedInFlight,
+  CheckpointMode,
+  InFlight,
+  InFlightBatch,
+  OperatorSnapshot,
+  SubtaskSnapshot,
+} from '../protocol/messages.ts'
 import type { Signals } from '../protocol/signals.ts'
 import type { KeyedBackend } from '../state/keyed-backend.ts'
 import { closeAll } from './chain-link.ts'
@@ -59,6 +67,8 @@ export interface TaskParts {
   readonly maxParallelism: number
   /** What was on its way when the restored snapshot was taken. */
   readonly inFlight: readonly InFlight[]
+  /** The same, to operators that were tasks of their own. */
+  readonly chainedInFlight: readonly ChainedInFlight[]
   readonly reports: TaskReports
 }
 
@@ -90,6 +100,7 @@ export interface TaskInput {
  *   results of one record.
  * - A barrier is met only between two batches with everything before it carried out. Cut of the sinks, barrier downstream and snapshot
  *   are one synchronous step: nothing is emitted between them. What takes time is done beside the next records (`snapshot-writer.ts`).
+ * - What a restored snapshot holds for operators in the middle of the chain comes before everything else, barriers included: it is in no channel.
  * - An unaligned snapshot is taken between two records, whatever waits; what had come in and was not handled is part of it
  *   (`channel-recorder.ts`). Only what a watermark has made due is carried out first.
  */
@@ -109,6 +120,10 @@ export class Task {
   #channel = 0
   #receiver: Receiver
   #batchIndex = 0
+  /** What comes before everything else, to which operator. */
+  readonly #before: { readonly operator: string; readonly batch: InFlightBatch }[]
+  /** The operator whose turn that is. */
+  #restoring = ''
   #recordsIn = 0
   #recordsRead: number
   /** Checkpoints whose barrier the coordinator wants this source to send, oldest first. */
@@ -156,6 +171,8 @@ export class Task {
       parts.inputs.map((input) => input.reader),
       this.#aligner,
     )
+    this.#before = parts.chainedInFlight.flatMap(({ operator, batches }) => batches.map((batch) => ({ operator, batch })))
+    for (const { operator } of parts.chainedInFlight) parts.chain.hold(operator)
     for (const { channel, batches } of parts.inFlight) {
       this.#gate.restore(
         parts.inputs.findIndex((input) => input.channel === channel),
@@ -199,7 +216,11 @@ export class Task {
     if (this.#chain.deliver()) return this.#catchUp()
     if (this.#batch !== undefined) return this.#handleBatch()
     if (this.#state === 'draining' && !this.#chain.pending) return this.#end()
-    const worked = this.#parts.reading === undefined ? this.#stepInput() : this.#stepSource(this.#parts.reading)
+    const worked = this.#isRestoring
+      ? this.#stepBefore()
+      : this.#parts.reading === undefined
+        ? this.#stepInput()
+        : this.#stepSource(this.#parts.reading)
     // Whoever runs dry sends what it has: full batches under load, no delay without it.
     return worked || this.flush()
   }
@@ -217,6 +238,7 @@ export class Task {
     if (this.#snapshots.busy || (this.#isUrgent && this.#caughtUp && !this.#chain.full)) return true
     if (this.#recorder !== undefined && this.#gate.canTakeAhead(this.#recorder)) return true
     if (this.#held) return this.#controlReadable
+    if (this.#isRestoring && !this.#parts.backpressure.full) return true
     if (this.#parts.backpressure.full) return this.#parts.outputs.every((output) => output.flush())
     if (!this.#caughtUp || this.#batch !== undefined) return true
     if (this.#state === 'draining' && !this.#chain.pending) return true
@@ -311,6 +333,28 @@ export class Task {
     counters.set('watermark', this.#state === 'ended' ? WATERMARK_END : chain.watermark)
   }
 
+  // What was on its way to operators in the middle of the chain
+
+  get #isRestoring(): boolean {
+    return this.#before.length > 0 || (this.#batch !== undefined && this.#channel === NO_CHANNEL)
+  }
+
+  #stepBefore(): boolean {
+    const { operator, batch } = this.#before.shift()!
+    this.#restoring = operator
+    this.#receiver = this.#chain.receiverOf(operator)
+    this.#channel = NO_CHANNEL
+    this.#batch = { values: decodeValue(batch.values) as readonly unknown[], timestamps: batch.timestamps }
+    this.#batchIndex = 0
+    this.#nextWatermarkAt = NEVER
+    return this.#handleBatch()
+  }
+
+  /** What its own watermark makes due waits until the last of these records has come. */
+  #onRestored(): void {
+    if (this.#before[0]?.operator !== this.#restoring) this.#chain.release(this.#restoring)
+  }
+
   // Inputs
 
   #stepInput(): boolean {
@@ -384,7 +428,8 @@ export class Task {
     if (index === this.#nextWatermarkAt) return true
     this.#batch = undefined
     this.#chain.onBatchEnd()
-    this.#parts.reading?.handedOn()
+    if (this.#channel === NO_CHANNEL) this.#onRestored()
+    else this.#parts.reading?.handedOn()
     if (this.#pace.changed) this.#askForLess()
     this.#catchUp()
     return true
@@ -476,7 +521,7 @@ export class Task {
 
   /** Whether a held task could take a barrier, or records to look at later. */
   get #controlReadable(): boolean {
-    if (!this.#caughtUp || this.#batch !== undefined) return false
+    if (!this.#caughtUp || this.#batch !== undefined || this.#isRestoring) return false
     return this.#parts.reading === undefined ? this.#gate.readable : this.#triggerReadable
   }
 
@@ -509,6 +554,8 @@ export class Task {
       case 'records':
         this.#recordsRead += read.records.length
         this.#chain.cell.split = reading.split
+        this.#channel = 0
+        this.#receiver = this.#chain.head
         this.#batch = { values: read.records, timestamps: undefined }
         this.#batchIndex = 0
         // What the end of another split has made due comes first.
@@ -560,7 +607,7 @@ export class Task {
    * come, or the message that it was given up, and acknowledgements wait for their turn.
    */
   get #isUrgent(): boolean {
-    if (this.#recorder !== undefined) return false
+    if (this.#recorder !== undefined || this.#isRestoring) return false
     const { urgent } = this.#parts.signals
     return urgent > this.#lastSnapshot && urgent > this.#givenUp && !this.#aligner.isOver(urgent)
   }
@@ -681,6 +728,9 @@ interface TaskBatch {
   readonly timestamps: readonly number[] | undefined
   readonly watermarks?: BatchWatermarks | undefined
 }
+
+/** Of records that came out of a restored snapshot. */
+const NO_CHANNEL = -1
 
 /** Index of a record that no batch has. */
 const NEVER = -1

@@ -222,6 +222,8 @@ export class WorkerHost {
   #deployRegion(message: Extract<ToWorker, { type: 'deploy-region' }>): void {
     const { region, deployment, stagingAttempt } = message
     this.#registry = deployment.registry
+    // What the base has taken over since this thread last looked is not among the changes that come with the deployment.
+    this.#tables?.root.resetReadTxn()
     try {
       this.#open(this.#build(region, deployment, stagingAttempt))
     } catch (error) {

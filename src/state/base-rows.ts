@@ -45,6 +45,52 @@ export function rowKey(number: number, state: StateIdentity, group: number, name
   return Buffer.from(rowKeyInPlace(number, state, group, namespace, key))
 }
 
+/**
+ * Where rows of one state and group lie, one after the other, in a buffer that the next call overwrites. For who writes millions of them: nothing
+ * is made for a row.
+ */
+export class RowKeys {
+  readonly #bytes = Buffer.alloc(STATE_AND_GROUP_BYTES + NAMESPACE_BYTES + KEY_BYTES_MAX)
+  /** Of the bytes up to each length. */
+  readonly #views: (Buffer | undefined)[] = []
+  #keyAt = STATE_AND_GROUP_BYTES
+  #namespace: number | undefined
+
+  begin(number: number, state: StateIdentity, group: number): void {
+    this.#bytes.writeUInt16BE(number, 0)
+    this.#bytes.writeUInt16BE(group, 2)
+    this.#keyAt = STATE_AND_GROUP_BYTES + (hasNamespace(state.kind) ? NAMESPACE_BYTES : 0)
+    this.#namespace = undefined
+  }
+
+  /** @param from where the key begins in `source`, and @param end where it ends */
+  of(namespace: number, source: Uint8Array, from: number, end: number): Buffer {
+    if (this.#keyAt > STATE_AND_GROUP_BYTES && namespace !== this.#namespace) {
+      writeSortable(this.#bytes, STATE_AND_GROUP_BYTES, namespace)
+      this.#namespace = namespace
+    }
+    if (isLongKey(end - from)) return this.#view(this.#hash(source.subarray(from, end)))
+    let at = this.#keyAt
+    for (let index = from; index < end; index++) this.#bytes[at++] = source[index]!
+    return this.#view(at)
+  }
+
+  #hash(key: Uint8Array): number {
+    this.#bytes[this.#keyAt] = HASHED
+    this.#bytes.set(createHash('sha256').update(key).digest(), this.#keyAt + 1)
+    return this.#keyAt + 33
+  }
+
+  #view(end: number): Buffer {
+    return (this.#views[end] ??= this.#bytes.subarray(0, end))
+  }
+}
+
+/** Whether a key is too long to stand in the key of its row, and so stands before the value. */
+export function isLongKey(length: number): boolean {
+  return length > KEY_BYTES_MAX
+}
+
 /** Before all rows of a namespace and those after it, or of a group when its kind has none. */
 export function rangeStart(number: number, state: StateIdentity, group: number, namespace: number): Buffer {
   return Buffer.from(scratch.subarray(0, prefix(number, state, group, namespace)))

@@ -45,6 +45,8 @@ const HEADER_BYTES = 20
 const CHUNK_BYTES = 1 << 16
 const LONG = 255
 const LENGTH_BYTES_MAX = 5
+/** Before the key of a row whose kind has one. */
+export const NAMESPACE_BYTES = 8
 
 /** Packs rows into chunks. */
 export class DeltaWriter {
@@ -184,63 +186,82 @@ export interface DeltaVisitor {
 
 /** Reads a chunk. @throws Error when it is none */
 export function readDelta(bytes: Uint8Array, visitor: DeltaVisitor): void {
-  const reader = new DeltaReader(bytes, visitor)
-  while (reader.section()) {}
+  let section: StateIdentity | undefined
+  let inGroup = 0
+  scanDelta(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), 0, bytes.byteLength, {
+    section: (state, group) => {
+      section = state
+      inGroup = group
+    },
+    row: (namespace, place) => {
+      const keyAt = bytesAt(bytes, place)
+      const keyEnd = keyAt + lengthAt(bytes, place)
+      const valueAt = bytesAt(bytes, keyEnd)
+      const length = lengthAt(bytes, keyEnd)
+      const value = length === 0 ? undefined : bytes.subarray(valueAt, valueAt + length - 1)
+      visitor.row(section!, inGroup, namespace, bytes.subarray(keyAt, keyEnd), value)
+    },
+    drop: (state, firstGroup, lastGroup, namespace) => visitor.drop(state, firstGroup, lastGroup, namespace),
+  })
 }
 
-class DeltaReader {
-  readonly #bytes: Buffer
-  readonly #visitor: DeltaVisitor
-  #at = 0
+/** What a chunk says, by places in its bytes: for who reads millions of rows and cannot make an object for each. */
+export interface DeltaScan {
+  /** Rows of this state and group follow. */
+  section(state: StateIdentity, group: number): void
+  /** @param place of the length of the key, behind which the key lies, and then in the same way the value */
+  row(namespace: number, place: number): void
+  drop(state: StateIdentity, firstGroup: number, lastGroup: number, namespace: number): void
+}
 
-  constructor(bytes: Uint8Array, visitor: DeltaVisitor) {
-    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    this.#visitor = visitor
-  }
+/** The length that is said at a place. */
+export function lengthAt(bytes: Uint8Array, place: number): number {
+  const short = bytes[place]!
+  if (short < LONG) return short
+  return (bytes[place + 1]! | (bytes[place + 2]! << 8) | (bytes[place + 3]! << 16) | (bytes[place + 4]! << 24)) >>> 0
+}
 
-  section(): boolean {
-    const bytes = this.#bytes
-    const at = this.#at
-    if (at === bytes.length) return false
-    const type = bytes[at]!
-    const kind = STATE_KINDS[bytes[at + 1]!]
-    if ((type !== ROWS && type !== DROP) || kind === undefined) throw new Error('a section of a chunk has an unknown type')
-    const nameLength = bytes.readUInt16LE(at + 2)
-    const state = { kind, name: bytes.toString('utf8', at + 4, at + 4 + nameLength) }
-    const groupsAt = at + 4 + nameLength
-    const firstGroup = bytes.readUInt16LE(groupsAt)
-    // Adding 0 makes 0 of -0, which is the same window.
-    const namespace = bytes.readDoubleLE(groupsAt + 4) + 0
-    const rows = bytes.readUInt32LE(groupsAt + 12)
-    this.#at = groupsAt + 16
-    if (type === DROP) this.#visitor.drop(state, firstGroup, bytes.readUInt16LE(groupsAt + 2), namespace)
-    else for (let row = 0; row < rows; row++) this.#row(state, firstGroup)
-    return true
-  }
+/** Where the bytes begin whose length is said at a place. */
+export function bytesAt(bytes: Uint8Array, place: number): number {
+  return place + (bytes[place]! < LONG ? 1 : LENGTH_BYTES_MAX)
+}
 
-  #row(state: StateIdentity, group: number): void {
-    let namespace = 0
-    if (hasNamespace(state.kind)) {
-      namespace = this.#bytes.readDoubleLE(this.#at) + 0
-      this.#at += 8
-    }
-    const key = this.#read(this.#length())
-    const length = this.#length()
-    this.#visitor.row(state, group, namespace, key, length === 0 ? undefined : this.#read(length - 1))
-  }
+/** Reads the chunk that lies between two places. @throws Error when it is none */
+export function scanDelta(bytes: Buffer, from: number, end: number, scan: DeltaScan): void {
+  let at = from
+  while (at < end) at = scanSection(bytes, at, end, scan)
+}
 
-  #length(): number {
-    const short = this.#bytes.readUInt8(this.#at++)
-    if (short < LONG) return short
-    this.#at += 4
-    return this.#bytes.readUInt32LE(this.#at - 4)
+/** Returns where the next section begins. */
+function scanSection(bytes: Buffer, at: number, end: number, scan: DeltaScan): number {
+  const type = bytes[at]!
+  const kind = STATE_KINDS[bytes[at + 1]!]
+  if ((type !== ROWS && type !== DROP) || kind === undefined) throw new Error('a section of a chunk has an unknown type')
+  const groupsAt = at + 4 + bytes.readUInt16LE(at + 2)
+  if (groupsAt + 16 > end) throw new Error('a section of a chunk is longer than the chunk')
+  const state = { kind, name: bytes.toString('utf8', at + 4, groupsAt) }
+  const firstGroup = bytes.readUInt16LE(groupsAt)
+  let next = groupsAt + 16
+  if (type === DROP) {
+    scan.drop(state, firstGroup, bytes.readUInt16LE(groupsAt + 2), namespaceAt(bytes, groupsAt + 4))
+    return next
   }
+  scan.section(state, firstGroup)
+  const named = hasNamespace(kind)
+  for (let rows = bytes.readUInt32LE(groupsAt + 12); rows > 0; rows--) next = scanRow(bytes, next, end, named, scan)
+  return next
+}
 
-  #read(length: number): Uint8Array {
-    const end = this.#at + length
-    if (end > this.#bytes.length) throw new Error('a row of a chunk is longer than the chunk')
-    const view = this.#bytes.subarray(this.#at, end)
-    this.#at = end
-    return view
-  }
+function scanRow(bytes: Buffer, at: number, end: number, named: boolean, scan: DeltaScan): number {
+  const place = named ? at + NAMESPACE_BYTES : at
+  const keyEnd = bytesAt(bytes, place) + lengthAt(bytes, place)
+  const next = bytesAt(bytes, keyEnd) + Math.max(0, lengthAt(bytes, keyEnd) - 1)
+  if (!(next <= end)) throw new Error('a row of a chunk is longer than the chunk')
+  scan.row(named ? namespaceAt(bytes, at) : 0, place)
+  return next
+}
+
+/** Adding 0 makes 0 of -0, which is the same window. */
+export function namespaceAt(bytes: Buffer, at: number): number {
+  return bytes.readDoubleLE(at) + 0
 }

@@ -53,8 +53,8 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
   /** The entry in memory that the current key has, with or without a value. */
   #found: Entry<V> | undefined
   #foundFor = -1
-  /** The base was asked for the current key. */
-  #missedFor = -1
+  /** The base was asked for the current key: when memory does not know it, the base has no row of it. */
+  #askedFor = -1
   #evictGroup = 0
   size = 0
 
@@ -94,7 +94,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
     const entry = this.#inMemory()
     if (entry === undefined) {
       // Whether there is such a row need not be known to say that there is none.
-      if (this.#mayBeInBase(group)) this.#found = this.#add(new Entry<V>(key, undefined, LOADED, PERSISTED), group, canonical)
+      if (this.#mayHoldCurrent()) this.#found = this.#add(new Entry<V>(key, undefined, LOADED, PERSISTED), group, canonical)
       else return
     }
     const gone = this.#found!
@@ -134,8 +134,8 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
 
   #load(): Entry<V> | undefined {
     const { group, canonical, key, sequence } = this.#current
-    if (this.#missedFor === sequence || !this.#mayBeInBase(group)) return undefined
-    this.#missedFor = sequence
+    if (!this.#mayHoldCurrent()) return undefined
+    this.#askedFor = sequence
     const bytes = this.#base!.get(this.state, group, 0, keyBytesInPlace(key))
     if (bytes === undefined) return undefined
     const value = this.#decode(bytes)
@@ -153,9 +153,18 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
     return (this.#inBase[group] ??= this.#base !== undefined && holdsAny(this.#base, this.state, group))
   }
 
+  /**
+   * Whether the base may hold a row of the current key, which memory does not know. Once the base was asked it cannot: had a snapshot brought
+   * one there since, memory would know the key until it is evicted, and then the base counts as not asked.
+   */
+  #mayHoldCurrent(): boolean {
+    const { group, sequence } = this.#current
+    return this.#askedFor !== sequence && this.#mayBeInBase(group)
+  }
+
   #insert(value: V): void {
     const { group, canonical, key } = this.#current
-    const flags = this.#mayBeInBase(group) ? LIVE | PERSISTED | USED : LIVE | USED
+    const flags = this.#mayHoldCurrent() ? LIVE | PERSISTED | USED : LIVE | USED
     this.#found = this.#add(new Entry<V>(key, value, this.#surroundings.epochs.current, flags), group, canonical)
     this.#dirty.add(group, this.#found)
   }
@@ -289,7 +298,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
       if (evicted > before) this.#inBase[group] = true
     }
     this.#foundFor = -1
-    this.#missedFor = -1
+    this.#askedFor = -1
     return evicted
   }
 

@@ -56,8 +56,6 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
   readonly #panes = new Map<number, Pane<V>>()
   /** Windows that only the base knows of. */
   readonly #inBase: Set<number>
-  /** Windows that the base still has and must not be asked for, with the epoch in which they were forgotten. */
-  readonly #forgotten = new Map<number, number>()
   /** What the restored checkpoint forgot and the base still has. */
   #hidden: { readonly window: number; readonly firstGroup: number; readonly lastGroup: number }[] = []
   /** Forgotten since the last barrier, and known to a snapshot or the base. */
@@ -180,9 +178,7 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
     this.#panes.delete(window)
     this.size -= pane.entries.size
     this.#lastWindow = Number.NaN
-    if (!pane.persisted) return
-    this.#drops.push(window)
-    this.#forgotten.set(window, this.#surroundings.epochs.current)
+    if (pane.persisted) this.#drops.push(window)
   }
 
   // Snapshots
@@ -216,18 +212,16 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
   }
 
   onFolded(): void {
-    const { epochs } = this.#surroundings
-    for (const [window, epoch] of this.#forgotten) if (epochs.isInBase(epoch + 1)) this.#forgotten.delete(window)
-    if (epochs.isInBase(RESTORED)) this.#hidden = []
+    if (this.#surroundings.epochs.isInBase(RESTORED)) this.#hidden = []
   }
 
   evict(entries: number): number {
     const { epochs } = this.#surroundings
     let evicted = 0
-    // The newest windows are the ones in use, so the oldest go first.
+    // The newest windows are the ones in use, so the oldest go first. An entry that the base holds came after every drop of a window of the same
+    // start, so the base has followed that too, and may be asked again.
     for (const [window, pane] of [...this.#panes].sort(([a], [b]) => a - b)) {
       if (evicted >= entries) break
-      if (this.#forgotten.has(window)) continue
       const before = evicted
       for (const [canonical, entry] of pane.entries) {
         if (!epochs.isInBase(entry.epoch)) continue
@@ -267,11 +261,10 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
     }
     this.#hidden.push({ window, firstGroup, lastGroup })
     if (this.entries(window).next().done !== true) return
-    // Nothing is left of it: it is over since the epoch before the first.
+    // Nothing is left of it.
     this.#hidden = this.#hidden.filter((hidden) => hidden.window !== window)
     this.#panes.delete(window)
     this.#lastWindow = Number.NaN
-    this.#forgotten.set(window, RESTORED - 1)
   }
 
   #isHidden(window: number, group: number): boolean {

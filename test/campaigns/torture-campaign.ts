@@ -17,7 +17,7 @@ import { generator } from '../scenarios/ledger.ts'
  * undisturbed run writes.
  *
  * What an unaligned checkpoint finds on its way loses the places of its watermarks when the parallelism changes: it comes first and is in time. So
- * where records are late (`tight`), the parallelism changes only after a checkpoint with nothing on its way; where none are (`exact`), also from 2
+ * where records are late (`tight`), the parallelism changes only after a checkpoint with nothing on its way; where none are (`exact`), always
  * to 3 and back. At 1 there are other chains, and what is on its way to the middle of a chain is refused.
  */
 
@@ -248,7 +248,7 @@ export class Round {
     const isUnaligned = hasRecordsOnTheirWay(join(folder, 'state/torture'), this.#from)
     if (isUnaligned) this.#counts.unalignedStarts++
     if (!isUnaligned) this.#parallelism = this.#draw([1, 2, 3])
-    else if (this.#options.bound === 'exact' && this.#parallelism > 1) this.#parallelism = this.#draw([2, 3])
+    else if (this.#options.bound === 'exact') this.#parallelism = this.#draw([1, 2, 3])
     const mode = this.#options.barriers ?? this.#draw<BarrierMode>(['aligned', 'unaligned', 'aligned-then-unaligned'])
     const isEvicting = this.#random() < 0.5
     if (isEvicting) this.#counts.evictingStarts++

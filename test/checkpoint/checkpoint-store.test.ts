@@ -11,6 +11,7 @@ import { open } from 'lmdb'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { CheckpointRecord } from '../../src/checkpoint/checkpoint-history.ts'
 import { CheckpointStore } from '../../src/checkpoint/checkpoint-store.ts'
+import type { Tables } from '../../src/checkpoint/environment.ts'
 import type { DroppedState, Manifest, StoredDelta } from '../../src/checkpoint/manifest.ts'
 import { StoredCheckpoints } from '../../src/checkpoint/stored-checkpoints.ts'
 import type { DeltaChunk, StateIdentity } from '../../src/state/delta-chunk.ts'
@@ -532,7 +533,7 @@ describe('folding', () => {
     expect(store.foldable()).toBeUndefined()
     const chunk = deltaOf([{ key: 1, value: 1 }])
     completeWith(store, 1, [chunk, chunk])
-    expect(store.foldable()).toEqual({ through: 1, bytes: 2 * chunk.bytes.byteLength, chunks: 2 })
+    expect(store.foldable()).toEqual({ through: 1, bytes: 2 * chunk.bytes.byteLength, rows: 2, chunks: 2 })
   })
 
   test('begins anew in the next attempt, and comes to the same', () => {
@@ -547,14 +548,16 @@ describe('folding', () => {
   })
 
   test('that dies in the middle is done again by the next process', async () => {
-    for (const kills of [1, 3, 6]) {
+    const rowsFound: number[] = []
+    for (const kills of [1, 3, 6, 20]) {
       rmSync(join(directory, 'job'), { recursive: true, force: true })
       const child = await startChild('fold')
-      // Killed at some place of an endless row of steps.
+      // Killed at some place of a long row of steps: while chunks are read, or rows written.
       await new Promise((resolve) => setTimeout(resolve, 40 * kills))
       await killed(child)
       const store = openStore()
       store.claim(() => 'mine')
+      rowsFound.push(store.sizes().baseRows)
       const expected = new MemoryOperatorBase()
       for (const { bytes } of FOLDED_BY_CHILD) expected.apply(bytes)
       const before = store.foldedThrough
@@ -563,6 +566,82 @@ describe('folding', () => {
       expect(rowsOf(store.base(OPERATOR))).toEqual(rowsOf(expected))
       await store.release(false)
     }
+    expect(rowsFound.at(-1)).toBeGreaterThan(0)
+  })
+
+  test('that ends after any of its steps is done again, and until then the checkpoint is the base and what it lists', () => {
+    const chunks = [0, 1, 2, 3].map((part) =>
+      deltaOf([
+        { drop: part - 1 },
+        ...Array.from({ length: 60 }, (_, key) => ({ key: key + 20 * part, value: part })),
+        ...Array.from({ length: 30 }, (_, key) => ({ key, window: part, value: part })),
+        { key: part },
+      ]),
+    )
+    const steps: number[] = []
+    for (let stop = 0, more = true; more; stop++) {
+      const store = claimed(`job-${jobs++}`)
+      completeWith(store, 1, chunks.slice(0, 2))
+      completeWith(store, 2, chunks.slice(2))
+      store.committed(2, 1)
+      for (let step = 0; step < stop && more; step++) more = store.foldStep(0)
+      store.nextAttempt()
+      expect(storedRows(store, 2)).toEqual(folded(chunks))
+      foldAll(store)
+      expect(rowsOf(store.base(OPERATOR))).toEqual(folded(chunks))
+      expect(store.foldedThrough).toBe(2)
+      steps.push(stop)
+    }
+    // Four chunks, four drops, and rows in several transactions.
+    expect(steps.length).toBeGreaterThan(12)
+  })
+
+  test('that fails in the middle of its rows begins again with the next step', () => {
+    const store = claimed()
+    const chunks = [0, 1].map((part) =>
+      deltaOf(Array.from({ length: 200 }, (_, key) => ({ key: key + 100 * part, value: part }))),
+    )
+    completeWith(store, 1, chunks)
+    const { tables } = store as unknown as { readonly tables: Tables }
+    const put = tables.state.putSync.bind(tables.state)
+    let puts = 0
+    vi.spyOn(tables.state, 'putSync').mockImplementation((...row: Parameters<typeof put>) => {
+      if (++puts === 150) throw new Error('no more')
+      return put(...row)
+    })
+    expect(() => foldAll(store)).toThrow(code('STORE_FAILED'))
+    expect(store.foldedThrough).toBe(-1)
+    expect(storedRows(store, 1)).toEqual(folded(chunks))
+    foldAll(store)
+    expect(rowsOf(store.base(OPERATOR))).toEqual(folded(chunks))
+  })
+
+  test('of more than fits into memory goes on batch by batch, and says how far it has come', () => {
+    const store = claimed()
+    // Rows of a mebibyte: nine are more than a batch.
+    const large = (key: number): DeltaChunk => deltaOf([{ key, value: 'x'.repeat(1 << 20) }])
+    completeWith(store, 1, [0, 1, 2, 3].map(large))
+    completeWith(store, 2, [4, 5, 6, 7].map(large))
+    completeWith(store, 3, [8, 9, 10, 11].map(large))
+    store.committed(3, 1)
+    const seen = new Set<number>()
+    while (store.foldStep()) seen.add(store.foldedThrough)
+    // Seven chunks are in the first batch, so all of checkpoint 1 is in the base and not all of 2.
+    expect([...seen]).toEqual([-1, 1, 3])
+    expect(store.sizes()).toMatchObject({ baseRows: 12, deltaBytes: 0 })
+  })
+
+  test('of a disk that is nearly full takes room behind the last page beforehand, and what lies there is not part of the state', async () => {
+    const store = claimed()
+    const chunks = [deltaOf(Array.from({ length: 500 }, (_, key) => ({ key, value: 'x'.repeat(100) })))]
+    completeWith(store, 1, chunks)
+    disk.isFull = true
+    foldAll(store)
+    completeWith(store, 2, [deltaOf([{ key: 1, value: 2 }])])
+    expect(statSync(store.path).size).toBeGreaterThan(store.sizes().fileBytes)
+    await store.release(false)
+    const next = claimed()
+    expect(storedRows(next, 2)).toEqual(folded([...chunks, deltaOf([{ key: 1, value: 2 }])]))
   })
 
   test('of what a fenced owner still has in hand does not happen', async () => {

@@ -69,7 +69,12 @@ export function rowsOf(base: OperatorBase): readonly string[] {
   return rows.sort()
 }
 
-/** What the process of `store-child.ts` folds. */
-export const FOLDED_BY_CHILD: readonly DeltaChunk[] = Array.from({ length: 5_000 }, (_, part) =>
-  deltaOf([{ key: part % 50, value: part }, { key: (part + 7) % 50 }]),
+/** What the process of `store-child.ts` folds: so many rows that writing them takes longer than the process lives. */
+export const FOLDED_BY_CHILD: readonly DeltaChunk[] = Array.from({ length: 40 }, (_, part) =>
+  deltaOf(
+    Array.from({ length: 1_000 }, (_, index) => {
+      const key = (part * 397 + index) % 20_000
+      return (part + index) % 7 === 0 ? { key } : { key, value: part }
+    }),
+  ),
 )

@@ -89,7 +89,7 @@ describe('what was on its way', () => {
           const manifest = manifestOf(plan, fill)
           const dealt = dealInFlight(manifest, plan)
           manifest.subtasks.forEach(({ inFlight }, subtask) => {
-            expect(dealt.get(`work-1/${subtask}`) ?? []).toEqual(inFlight)
+            expect(dealt.get(`work-1/${subtask}`)?.channels ?? []).toEqual(inFlight)
           })
         }),
       )
@@ -115,7 +115,7 @@ describe('what was on its way', () => {
         const dealt = dealInFlight(manifest, plan)
         const seen: string[] = []
         for (let subtask = 0; subtask < after; subtask++) {
-          const own = dealt.get(`work-1/${subtask}`)
+          const own = dealt.get(`work-1/${subtask}`)?.channels
           const channels = channelsOfEdge(plan, plan.edges[0]!)
             .filter(({ to }) => to === subtask)
             .map(({ id }) => id)
@@ -154,7 +154,7 @@ describe('what was on its way', () => {
           ),
         )
         const dealt = dealInFlight(manifest, planOf(after, 'rebalance'))
-        const shares = Array.from({ length: after }, (_, subtask) => valuesOf(dealt.get(`work-1/${subtask}`)))
+        const shares = Array.from({ length: after }, (_, subtask) => valuesOf(dealt.get(`work-1/${subtask}`)?.channels))
         expect(shares.flat().sort()).toEqual(manifest.subtasks.flatMap(({ inFlight }) => valuesOf(inFlight)).sort())
         const lengths = shares.map((share) => share.length)
         expect(Math.max(...lengths) - Math.min(...lengths)).toBeLessThanOrEqual(1)
@@ -177,30 +177,32 @@ describe('what was on its way', () => {
         )
         const dealt = dealInFlight(manifest, planOf(after, 'broadcast'))
         for (let subtask = 0; subtask < after; subtask++) {
-          expect(valuesOf(dealt.get(`work-1/${subtask}`))).toEqual(valuesOf(manifest.subtasks[subtask % before]!.inFlight))
+          expect(valuesOf(dealt.get(`work-1/${subtask}`)?.channels)).toEqual(
+            valuesOf(manifest.subtasks[subtask % before]!.inFlight),
+          )
         }
       }),
     )
   })
 
-  test('to a task that is part of another one now is refused, because nobody would take it', () => {
-    const manifest = manifestOf(planOf(3, 'hash'), () => [batchOf(['a'], true)])
-    expect(() => dealInFlight(manifest, planOf(1, 'hash'))).toThrow(
-      expect.objectContaining({
-        code: 'STATE_OF_ANOTHER_GRAPH',
-        operator: 'work-1',
-        hint: expect.stringContaining('parallelism of before'),
-      }),
-    )
-    expect(
-      dealInFlight(
-        manifestOf(planOf(3, 'hash'), () => []),
-        planOf(1, 'hash'),
-      ).size,
-    ).toBe(0)
-  })
+  test.each<PartitioningKind>(['hash', 'rebalance', 'broadcast'])(
+    'to a task that is part of another one now goes to it inside of the chain, each record once (%s)',
+    (partitioning) => {
+      const manifest = manifestOf(planOf(3, partitioning), (_, from, to) => [batchOf([`${from}>${to}`], partitioning === 'hash')])
+      const graph = [{ id: 'work-1', kind: 'work', settings: null, inputs: [{ from: 'items-1', output: 'main', partitioning }] }]
+      const dealt = dealInFlight({ ...manifest, graph }, planOf(1, partitioning))
+      expect([...dealt.keys()]).toEqual(['items-1/0'])
+      const { channels, chained } = dealt.get('items-1/0')!
+      expect(channels).toEqual([])
+      expect(chained.map(({ operator }) => operator)).toEqual(['work-1'])
+      const values = valuesOf(chained.map(({ batches: own }) => ({ channel: '', batches: own })))
+      const senders = ['0>0', '1>0', '2>0']
+      const all = [...senders, '0>1', '1>1', '2>1', '0>2', '1>2', '2>2']
+      expect(values).toEqual(partitioning === 'broadcast' ? senders : all)
+    },
+  )
 
-  test('to a task whose exchanges have other numbers now is refused, because it would go to the wrong side', () => {
+  test('to a task whose exchanges have other numbers now comes over the exchange of the same input', () => {
     const two = (withOther: boolean) =>
       planExecution(
         graphOf([
@@ -212,6 +214,29 @@ describe('what was on its way', () => {
       )
     const manifest = manifestOf(two(false), () => [batchOf(['a'], false)])
     expect(dealInFlight(manifest, two(false)).size).toBe(2)
-    expect(() => dealInFlight(manifest, two(true))).toThrow(expect.objectContaining({ code: 'STATE_OF_ANOTHER_GRAPH' }))
+    const dealt = dealInFlight(manifest, two(true))
+    expect([...dealt.keys()]).toEqual(['work-1/0', 'work-1/1'])
+    const edge = two(true).edges.find(({ toTask }) => toTask === 'work-1')!
+    for (const { channels } of dealt.values())
+      for (const { channel } of channels) expect(channel.split(':')[0]).toBe(`${edge.index}`)
+  })
+
+  test('to an operator that is gone is refused, because nobody would take it', () => {
+    const manifest = manifestOf(planOf(3, 'hash'), () => [batchOf(['a'], true)])
+    const without = planExecution(graphOf([{ kind: 'items' }]), {
+      module: 'file:///job.ts',
+      parallelism: 3,
+      maxParallelism: MAX_PARALLELISM,
+      workers: 1,
+    })
+    expect(() => dealInFlight(manifest, without)).toThrow(
+      expect.objectContaining({
+        code: 'STATE_OF_ANOTHER_GRAPH',
+        operator: 'work-1',
+        hint: expect.stringContaining('job of before'),
+      }),
+    )
+    const nothing = manifestOf(planOf(3, 'hash'), () => [])
+    expect(dealInFlight(nothing, without).size).toBe(0)
   })
 })

@@ -129,9 +129,14 @@ describe('a job with a checkpoint', () => {
   test('is compared with the checkpoint that is named, and finds that another is not there', async () => {
     await store(4)
     expect(await check('first', '--against', '4')).toMatchObject({ code: 0, document: { checkpoint: 4 } })
+    // Not damaged: only not kept.
     expect(await check('first', '--against', '3')).toMatchObject({
-      code: 5,
-      document: { error: { code: 'CHECKPOINT_UNREADABLE' } },
+      code: 1,
+      document: { error: { code: 'INVALID_OPTION', hint: 'kept are: 4' } },
+    })
+    expect(await check('first', '--against', './nowhere')).toMatchObject({
+      code: 2,
+      document: { error: { code: 'INVALID_OPTION' } },
     })
   })
 

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { open } from 'lmdb'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { CheckpointRecord } from '../../src/checkpoint/checkpoint-history.ts'
@@ -175,6 +176,38 @@ describe('verify', () => {
     expect(document).toMatchObject({ damage: [{ problem: expect.stringMatching(/wrong key group|does not have the hash/) }] })
   })
 
+  test('finds a page of the file that is none, without the library that would be ended by it', async () => {
+    for (let checkpoint = 4; checkpoint < 12; checkpoint++) manyWords(checkpoint)
+    expect(await json('verify')).toMatchObject({ code: 0, document: { sound: true } })
+    await store.release(false)
+    const bytes = readFileSync(store.path)
+    misleadBranches(bytes)
+    writeFileSync(store.path, bytes)
+    const before = readFileSync(store.path)
+    expect(await json('gc')).toMatchObject({ code: 5, document: { error: { code: 'CHECKPOINT_UNREADABLE' } } })
+    expect(readFileSync(store.path).equals(before)).toBe(true)
+    const { code, document } = await json('verify')
+    expect({ code, document }).toMatchObject({
+      code: 5,
+      document: {
+        sound: false,
+        damage: [{ where: 'the state file', problem: expect.stringMatching(/^page \d+ is missing or wrong/) }],
+      },
+    })
+  })
+
+  test('finds nothing in a file that is written meanwhile', async () => {
+    let ended = false
+    const verified = json('verify').finally(() => {
+      ended = true
+    })
+    for (let checkpoint = 4; !ended; checkpoint++) {
+      manyWords(checkpoint)
+      await nextTurn()
+    }
+    expect(await verified).toMatchObject({ code: 0, document: { sound: true } })
+  })
+
   test('finds an import that was interrupted', async () => {
     store.forget('another-run')
     store.beginImport('/some/savepoint')
@@ -238,6 +271,23 @@ describe('gc', () => {
     await after.close()
   })
 })
+
+/** A checkpoint that changes the base at many places, and adds to it. */
+function manyWords(checkpoint: number): void {
+  const words = Array.from({ length: 500 }, (_, index) => ({ key: `word-${index}-${checkpoint % 8}`, value: checkpoint }))
+  told.checkpoint({ 'count-1': words })
+  store.committed(checkpoint, 1)
+  while (store.foldStep()) {}
+}
+
+/** Lets every page of an LMDB file that refers to other pages of its tree refer to one far behind the end of the file. */
+function misleadBranches(bytes: Buffer): void {
+  const branches = Array.from({ length: bytes.byteLength / 4096 }, (_, page) => page * 4096).filter(
+    (at) => at > 4096 && bytes.readBigUInt64LE(at) === BigInt(at / 4096) && (bytes.readUInt16LE(at + 18) & 1) === 1,
+  )
+  expect(branches.length).toBeGreaterThan(0)
+  for (const at of branches) bytes.writeUInt32LE(1 << 24, at + 24 + bytes.readUInt16LE(at + 24))
+}
 
 function flipped(bytes: Buffer, at: number): Buffer {
   const copy = Buffer.from(bytes)

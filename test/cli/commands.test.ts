@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -87,8 +87,25 @@ describe('which job', () => {
   })
 
   test('is not any folder', async () => {
+    const file = join(folder, '.sluice', 'words', 'checkpoints.mdb')
     mkdirSync(join(folder, '.sluice', 'words'), { recursive: true })
     expect(await call('status', 'words')).toMatchObject({ code: 3 })
+    // As a process leaves it that ended before it had written anything.
+    writeFileSync(file, '')
+    for (const command of [['status'], ['checkpoints', 'verify'], ['state', 'ls']]) {
+      expect(await json(...command, 'words')).toMatchObject({ code: 3, document: { error: { code: 'JOB_UNKNOWN' } } })
+    }
+    rmSync(file)
+    mkdirSync(file)
+    expect(await call('status', 'words')).toMatchObject({ code: 3 })
+  })
+
+  test.each(['a-file', 'a-file/below', 'n'.repeat(5_000)])('is not looked for in what is no folder', async (directory) => {
+    writeFileSync(join(folder, 'a-file'), '')
+    for (const job of [[], ['words'], ['..'], ['../words'], ['n'.repeat(5_000)]]) {
+      const { code, document } = await json('status', ...job, '--state-directory', directory)
+      expect({ code, document }).toMatchObject({ code: 3, document: { error: { code: 'JOB_UNKNOWN' } } })
+    }
   })
 })
 
@@ -133,6 +150,11 @@ describe('a job that runs', () => {
     await serve(await store('words'), { checkpoint: () => new Promise(() => {}) })
     const { code, stderr } = await call('checkpoints', 'trigger', '--timeout', '5ms')
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining("did not answer 'checkpoint' within 5 ms") })
+  })
+
+  test('is asked for as long as a timer can be, when --timeout is longer', async () => {
+    await serve(await store('words'))
+    expect(await json('status', '--timeout', '999999h')).toMatchObject({ code: 0, document: { running: true } })
   })
 })
 

@@ -80,7 +80,7 @@ describe('a job that is torn down', () => {
       .map((line) => JSON.parse(line) as { event: string })
     expect(events.map(({ event }) => event)).toEqual(['died', 'restart', 'died', 'gave-up'])
     expect(events[0]).toMatchObject({ how: 'by SIGKILL', code: null, signal: 'SIGKILL' })
-    expect(events[1]).toMatchObject({ restarts: 1, delayMs: 1 })
+    expect(events[1]).toMatchObject({ restarts: 1, delayMs: 1, resumes: true })
   })
 })
 

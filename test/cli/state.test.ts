@@ -9,13 +9,14 @@ import { sluice } from './command-line.ts'
 
 let folder: string
 let store: CheckpointStore
+let told: Told
 let savepoint: string
 
 beforeEach(async () => {
   folder = realpathSync(mkdtempSync(join(tmpdir(), 'sluice-state-cli-')))
   store = CheckpointStore.open(join(folder, '.sluice'), 'words')
   store.claim(() => 'a-run')
-  const told = new Told(store)
+  told = new Told(store)
   told.checkpoint({
     'count-1': [
       { key: 'the', value: 3 },
@@ -130,6 +131,23 @@ describe('export', () => {
     expect(linesOf(readFileSync(file, 'utf8'))).toHaveLength(3)
     expect(statSync(file).mode & 0o777).toBe(0o600)
     expect(await call('export', '--output', 'state.jsonl')).toMatchObject({ code: 1, stderr: expect.stringContaining('EEXIST') })
+  })
+
+  test.each(['.', 'nowhere/state.jsonl'])('says why it cannot write to %s', async (file) => {
+    expect(await json('export', '--output', file)).toMatchObject({
+      code: 1,
+      document: { error: { code: 'OUTPUT_UNWRITABLE', hint: expect.stringContaining('a file that is not there yet') } },
+    })
+  })
+
+  test('writes a file of many blocks, and leaves one that is there alone', async () => {
+    const words = Array.from({ length: 300 }, (_, index) => ({ key: `${'x'.repeat(500)}${index}`, value: index }))
+    for (let from = 0; from < 300; from += 50) told.checkpoint({ 'count-1': words.slice(from, from + 50) })
+    expect(await json('export', '--output', 'all.jsonl')).toMatchObject({ code: 0, document: { entries: 303 } })
+    const before = readFileSync(join(folder, 'all.jsonl'), 'utf8')
+    expect(linesOf(before)).toHaveLength(303)
+    expect(await json('export', '--output', 'all.jsonl')).toMatchObject({ document: { error: { code: 'OUTPUT_UNWRITABLE' } } })
+    expect(readFileSync(join(folder, 'all.jsonl'), 'utf8')).toBe(before)
   })
 })
 

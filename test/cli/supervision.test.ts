@@ -2,7 +2,15 @@ import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { argumentsOfRestart, diedAbnormally, exitCodeAfter, RestartPolicy } from '../../src/cli/supervision.ts'
+import type { Beginning } from '../../src/cli/supervision.ts'
+import {
+  argumentsOfRestart,
+  diedAbnormally,
+  exitCodeAfter,
+  firstStartOf,
+  RestartPolicy,
+  saysWhereToBegin,
+} from '../../src/cli/supervision.ts'
 
 const none = new Set<NodeJS.Signals>()
 const byCode = (code: number) => ({ code, signal: null })
@@ -69,26 +77,59 @@ describe('restarts', () => {
   })
 })
 
+describe('the arguments of a restart', () => {
+  const settled: Beginning = { begun: true, hasOwn: true }
+
+  test.each([
+    [
+      ['--fresh', '--parallelism', '2', '--overwrite'],
+      ['--parallelism', '2'],
+    ],
+    [
+      ['--from', 'a/b', '--claim', '--allow-dropped-state', 'own'],
+      ['--allow-dropped-state', 'own'],
+    ],
+    [
+      ['--from=a/b', '--from-here', '--freshly'],
+      ['--from-here', '--freshly'],
+    ],
+    [
+      ['x', '--fresh', '--', '--fresh', '--from', 'y'],
+      ['x', '--', '--fresh', '--from', 'y'],
+    ],
+    [['--from'], []],
+  ])('%j are %j when the job has got on', (args, expected) => {
+    expect(argumentsOfRestart(args, settled)).toEqual(expected)
+  })
+
+  test.each([
+    [['--fresh', '--overwrite', 'own']],
+    [['--from', 'a/b', '--claim', '--parallelism', '2']],
+    [['--from=12', '--', '--fresh']],
+  ])('%j stay as they are as long as it is not settled where the job begins', (args) => {
+    expect(argumentsOfRestart(args, { begun: false, hasOwn: false })).toEqual(args)
+  })
+
+  test('say what may become of outputs until the job has a checkpoint of its own', () => {
+    const args = ['--from', '1', '--claim', '--overwrite', 'own']
+    expect(argumentsOfRestart(args, { begun: true, hasOwn: false })).toEqual(['--overwrite', 'own'])
+  })
+})
+
+test('arguments say where a run begins, or only what may become of outputs', () => {
+  expect(saysWhereToBegin(['--overwrite', '--', '--fresh'])).toBe(false)
+  expect(saysWhereToBegin(['--fresh'])).toBe(true)
+  expect(saysWhereToBegin(['--from=x'])).toBe(true)
+})
+
 test.each([
-  [
-    ['--fresh', '--parallelism', '2', '--overwrite'],
-    ['--parallelism', '2'],
-  ],
-  [
-    ['--from', 'a/b', '--claim', '--allow-dropped-state', 'own'],
-    ['--allow-dropped-state', 'own'],
-  ],
-  [
-    ['--from=a/b', '--from-here', '--freshly'],
-    ['--from-here', '--freshly'],
-  ],
-  [
-    ['x', '--fresh', '--', '--fresh', '--from', 'y'],
-    ['x', '--', '--fresh', '--from', 'y'],
-  ],
-  [['--from'], []],
-])('a restart of %j is given %j', (args, expected) => {
-  expect(argumentsOfRestart(args)).toEqual(expected)
+  [['own', '--', '--fresh'], undefined],
+  [['--parallelism', '2'], undefined],
+  [['--overwrite'], { from: undefined }],
+  [['--fresh', 'own'], { from: undefined }],
+  [['--from', 'a', '--from=b', '--', '--from', 'c'], { from: 'b' }],
+])('of %j what is about the first start is %j', (args, expected) => {
+  expect(firstStartOf(args)).toEqual(expected)
 })
 
 /** A crash in native code must not end the one who is to start the job again. */

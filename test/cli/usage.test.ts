@@ -21,6 +21,7 @@ test('without a command, and with --help, it says which there are', async () => 
 test('--version is that of the package', async () => {
   const { version } = JSON.parse(read('package.json')) as { version: string }
   expect(await sluice(['--version'])).toMatchObject({ code: 0, stdout: `${version}\n` })
+  expect(JSON.parse((await sluice(['--version', '--json'])).stdout)).toEqual({ version })
 })
 
 test.each(COMMANDS)('%s --help explains its flags', async (command) => {
@@ -40,6 +41,15 @@ describe('wrong usage ends with 2 and says what was meant', () => {
     [['status', '--timeout'], 'see sluice status --help'],
     [['status', '--timeout', 'soon'], 'see sluice status --help'],
     [['status', 'a', 'b'], 'see sluice status --help'],
+    [['status', '--timeout', '-5s'], 'write such a value as in --timeout=-5'],
+    [['status', '--state-directory='], 'see sluice status --help'],
+    [['savepoint', '--directory', ''], 'see sluice savepoint --help'],
+    [['state', 'get', 'count-1', 'count', '-3'], 'what begins with a dash and is no flag comes behind --'],
+    [['state', 'get', 'count-1', 'count', '{"$bigint":"x"}'], 'see sluice state get --help'],
+    [['checkpoints', 'show', 'words', 'lines'], 'A checkpoint is named by its number'],
+    [['--json-please', 'status'], 'sluice --help says which there are'],
+    [['run', '.'], 'give the path of the job file'],
+    [['check', '.'], 'give the path of the job file'],
     [['stop', '--no-savepoint', '--directory', 'x'], 'leave one out'],
     [['run'], 'see sluice run --help'],
     [['run', 'no-such-job.ts'], 'give the path of the job file'],
@@ -54,6 +64,12 @@ describe('wrong usage ends with 2 and says what was meant', () => {
     expect(stderr).toMatch(/^sluice: .+\nhint: .+\n$/)
     expect(stderr).toContain(hint)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  })
+
+  test('also when no command was given with --json', async () => {
+    const { code, stdout, stderr } = await sluice(['--json'])
+    expect({ code, stderr }).toEqual({ code: 2, stderr: '' })
+    expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'INVALID_OPTION' } })
   })
 
   test('as one JSON document with --json', async () => {
@@ -105,6 +121,8 @@ test('a duration may be milliseconds', () => {
   expect(parseArguments(['--wait', '250'], usage).number('wait')).toBe(250)
   expect(parseArguments(['--wait=2m'], usage).number('wait')).toBe(120_000)
   expect(parseArguments([], usage).number('wait')).toBeUndefined()
+  // Longer than a timer can be.
+  expect(parseArguments(['--wait', '999999h'], usage).number('wait')).toBe(2 ** 31 - 1)
 })
 
 test('the nearest word is one that is near', () => {

@@ -109,12 +109,15 @@ function stored(operator: string, checkpoint: number): StoredCommittable {
   return { operator, subtask: 0, checkpoint, bytes: encodeValue(`${operator}${checkpoint}`) }
 }
 
+const FRESH = { attempt: 1, fresh: true, overwrite: false }
+const AGAIN = { attempt: 2, fresh: false, overwrite: false }
+
 describe('commits that succeed', () => {
   test('are made in the order of their checkpoints, and known to be made', async () => {
     const sink = new ScriptedSink([])
     const { committers, warnings } = committersOf([sink.sink])
     expect(committers.committedThrough).toBe(-1)
-    await committers.open(false, false, [stored('a', 3)], 4)
+    await committers.open(AGAIN, [stored('a', 3)], 4)
     expect(committers.committedThrough).toBe(4)
     complete(committers, 5, ['a'])
     expect(committers.committedThrough).toBe(4)
@@ -129,7 +132,7 @@ describe('commits that succeed', () => {
   test('what is due is committed once, however often it is asked for', async () => {
     const sink = new ScriptedSink(['block'])
     const { committers } = committersOf([sink.sink])
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, ['a'])
     const first = committers.commitDue()
     await settled()
@@ -149,7 +152,7 @@ describe('commits that succeed', () => {
   test('a call does not wait for what becomes due after it', async () => {
     const sink = new ScriptedSink(['succeed', 'block'])
     const { committers } = committersOf([sink.sink])
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, ['a'])
     const first = committers.commitDue()
     complete(committers, 2, ['a'])
@@ -164,7 +167,7 @@ describe('commits that succeed', () => {
   test('output of an aborted checkpoint counts for the next completed one', async () => {
     const sink = new ScriptedSink(['block'])
     const { committers } = committersOf([sink.sink])
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, [])
     committers.ledger.onPrepared('a', 0, 2, [encodeValue('a2')])
     complete(committers, 3, [])
@@ -183,7 +186,7 @@ describe('a commit that fails', () => {
   test('is tried again, after pauses that double up to ten seconds', async () => {
     const sink = new ScriptedSink(new Array<Step>(10).fill('fail'))
     const { committers, time } = committersOf([sink.sink])
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, ['a'])
     await committers.commitDue()
     expect(time.pausesMs).toEqual([100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000, 10_000])
@@ -195,7 +198,7 @@ describe('a commit that fails', () => {
   test('may have happened all the same, and is seen once', async () => {
     const sink = new ScriptedSink(['report failure', 'report failure'])
     const { committers } = committersOf([sink.sink])
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, ['a'])
     await committers.commitDue()
     expect(sink.visible).toEqual(['a1'])
@@ -205,7 +208,7 @@ describe('a commit that fails', () => {
   test('is reported at once, then every ten seconds at most, and when it has succeeded in the end', async () => {
     const sink = new ScriptedSink(new Array<Step>(10).fill('fail'))
     const { committers, warnings } = committersOf([sink.sink])
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, ['a'])
     await committers.commitDue()
     expect(warnings).toEqual([
@@ -220,7 +223,7 @@ describe('a commit that fails', () => {
   test('fails the attempt when its time is up, with a last try then', async () => {
     const sink = new ScriptedSink([], 'fail')
     const { committers, time } = committersOf([sink.sink], { commitTimeoutMs: 1_000 })
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, ['a'])
     await expect(committers.commitDue()).rejects.toMatchObject({
       code: 'COMMIT_FAILED',
@@ -235,7 +238,7 @@ describe('a commit that fails', () => {
   test('is tried once when no time is given', async () => {
     const sink = new ScriptedSink([], 'fail')
     const { committers, warnings } = committersOf([sink.sink], { commitTimeoutMs: 0 })
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, ['a'])
     await expect(committers.commitDue()).rejects.toMatchObject({ code: 'COMMIT_FAILED' })
     expect(sink.calls).toHaveLength(1)
@@ -245,7 +248,7 @@ describe('a commit that fails', () => {
   test('is not tried again when that cannot mend it', async () => {
     const sink = new ScriptedSink(['refuse'])
     const { committers, time } = committersOf([sink.sink])
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, ['a'])
     await expect(committers.commitDue()).rejects.toMatchObject({ code: 'COMMIT_LOST', operator: 'a' })
     expect(time.pausesMs).toEqual([])
@@ -253,13 +256,13 @@ describe('a commit that fails', () => {
 
   test('of a sink that the job no longer has is lost', async () => {
     const { committers } = committersOf([])
-    await expect(committers.open(false, false, [stored('gone', 1)], 1)).rejects.toMatchObject({ code: 'COMMIT_LOST' })
+    await expect(committers.open(AGAIN, [stored('gone', 1)], 1)).rejects.toMatchObject({ code: 'COMMIT_LOST' })
   })
 
   test('lets nothing behind it through, and other sinks go on', async () => {
     const [stuck, fine] = [new ScriptedSink(['fail', 'fail', 'block']), new ScriptedSink([])]
     const { committers } = committersOf([stuck.sink, fine.sink])
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     const calls: Promise<void>[] = []
     for (const checkpoint of [1, 2, 3]) {
       complete(committers, checkpoint, checkpoint === 2 ? ['b'] : ['a', 'b'])
@@ -279,7 +282,7 @@ describe('a commit that fails', () => {
   test('for good fails at once, also while another sink is still trying, and ends what its own sink has queued', async () => {
     const [trying, lost] = [new ScriptedSink(['block']), new ScriptedSink(['refuse'])]
     const { committers } = committersOf([trying.sink, lost.sink])
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, ['a', 'b'])
     await expect(committers.commitDue()).rejects.toMatchObject({ code: 'COMMIT_LOST' })
     complete(committers, 2, ['b'])
@@ -298,7 +301,7 @@ describe('an attempt that is given up', () => {
   test('does not wait for what is to be tried again, and the next one commits it', async () => {
     const sink = new ScriptedSink(['fail'])
     const { committers } = committersOf([sink.sink], { sleep: endless })
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, ['a'])
     const due = committers.commitDue()
     await settled()
@@ -309,7 +312,7 @@ describe('an attempt that is given up', () => {
     complete(committers, 2, ['a'])
     await expect(committers.commitDue()).rejects.toMatchObject({ code: 'COMMIT_FAILED' })
     expect(sink.calls).toHaveLength(1)
-    await committers.open(false, false, [stored('a', 1)], 1)
+    await committers.open(AGAIN, [stored('a', 1)], 1)
     expect(sink.visible).toEqual(['a1'])
     expect(committers.committedThrough).toBe(1)
   })
@@ -317,11 +320,11 @@ describe('an attempt that is given up', () => {
   test('is followed by the next one only when no commit is under way', async () => {
     const sink = new ScriptedSink(['block'])
     const { committers } = committersOf([sink.sink])
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, ['a'])
     const due = committers.commitDue()
     await settled()
-    const next = committers.open(false, false, [stored('a', 1)], 1)
+    const next = committers.open(AGAIN, [stored('a', 1)], 1)
     await settled()
     expect(sink.calls).toHaveLength(1)
     sink.release()
@@ -335,11 +338,11 @@ describe('an attempt that is given up', () => {
   test('may be given up before it has begun', async () => {
     const sink = new ScriptedSink(['block', 'fail'])
     const { committers } = committersOf([sink.sink], { sleep: endless })
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, ['a'])
     const due = committers.commitDue()
     await settled()
-    const next = expect(committers.open(false, false, [stored('a', 1)], 1)).rejects.toMatchObject({ code: 'COMMIT_FAILED' })
+    const next = expect(committers.open(AGAIN, [stored('a', 1)], 1)).rejects.toMatchObject({ code: 'COMMIT_FAILED' })
     const over = committers.abandon()
     sink.release()
     await Promise.all([due, next, over])
@@ -351,7 +354,7 @@ describe('an attempt that is given up', () => {
     const warnings: string[] = []
     const graph = graphOf([{ kind: 'items' }, { kind: 'sink', from: [0], name: 'a', body: sinkBody(sink.sink) }])
     const committers = new Committers(graph, 'run-a', (message) => warnings.push(message))
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     complete(committers, 1, ['a'])
     const refused = expect(committers.commitDue()).rejects.toMatchObject({ code: 'COMMIT_FAILED' })
     await settled()
@@ -376,7 +379,7 @@ describe('a folder sink', () => {
     }
     const { committers, warnings } = committersOf([sink as Sink<unknown>], { sleep: putBackInTheThird })
     onTestFinished(() => committers.close(false))
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     const files = await stage(writerOf(sink, { operator: 'a' }), ['one', 'two'], 1)
     committers.ledger.onPrepared('a', 0, 1, files.map(encodeValue))
     committers.ledger.onCompleted(1)
@@ -394,7 +397,7 @@ describe('a folder sink', () => {
     const sink = writeText(folder)
     const { committers, time } = committersOf([sink as Sink<unknown>])
     onTestFinished(() => committers.close(false))
-    await committers.open(true, false, [], 0)
+    await committers.open(FRESH, [], 0)
     const files = await stage(writerOf(sink, { operator: 'a' }), ['one'], 1)
     committers.ledger.onPrepared('a', 0, 1, files.map(encodeValue))
     committers.ledger.onCompleted(1)

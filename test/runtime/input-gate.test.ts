@@ -86,6 +86,23 @@ describe('an input gate', () => {
     expect(drained()).toEqual(['0 a', '1 watermark 3', '0 behind', '1 barrier 4'])
   })
 
+  test('hands nothing on that comes between its look ahead and its turn before the recorder has seen it', () => {
+    const { channels, gate, recorder } = gateOf(1)
+    const own = recorder(5)
+    gate.beginRecording(own)
+    const [channel] = channels
+    const takeAhead = channel!.takeAhead.bind(channel)
+    // The sender is another thread: it may write at any instant.
+    channel!.takeAhead = () => {
+      const element = takeAhead()
+      if (element === undefined && own.records === 0) for (const each of [records('late'), barrier(5)]) channel!.write(each)
+      return element
+    }
+    expect(gate.poll()).toBeUndefined()
+    expect(flat([gate.poll()!])).toEqual(['late'])
+    expect([own.records, own.finished]).toEqual([1, true])
+  })
+
   test('does not touch channels whose barrier came before', () => {
     const { channels, gate, recorder } = gateOf(2)
     channels[0]!.write(records('behind'))

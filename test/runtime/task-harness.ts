@@ -146,6 +146,7 @@ export class TaskHarness {
       mode,
       signals: this.signals,
       maxParallelism: 128,
+      chainedInFlight: [],
       inFlight: options.inFlight ?? [],
       reports: {
         deltas: (checkpoint, operatorId, chunks) => {

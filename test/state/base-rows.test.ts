@@ -6,6 +6,7 @@ import {
   behindNamespace,
   behindRow,
   groupOfRow,
+  RowKeys,
   rangeStart,
   rowKey,
   rowValue,
@@ -56,6 +57,21 @@ function namespaceOf(of: StateIdentity, within: number): number {
 }
 
 describe('rows of the base', () => {
+  test('lie at the same places when many are written one after the other', () => {
+    const keys = new RowKeys()
+    fc.assert(
+      fc.property(place, fc.array(fc.record({ namespace, key }), { minLength: 1 }), fc.nat(20), (first, more, before) => {
+        keys.begin(first.number, first.state, first.group)
+        for (const row of [first, ...more]) {
+          // The key may lie anywhere in a larger buffer.
+          const source = Buffer.concat([Buffer.alloc(before), row.key, Buffer.alloc(3)])
+          const written = keys.of(row.namespace, source, before, before + row.key.byteLength)
+          expect(written).toEqual(rowKey(first.number, first.state, first.group, row.namespace, row.key))
+        }
+      }),
+    )
+  })
+
   test('come back, with long keys too, and none is longer than LMDB takes', () => {
     fc.assert(
       fc.property(place, fc.json(), (at, json) => {

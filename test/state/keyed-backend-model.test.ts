@@ -421,6 +421,8 @@ const STEPS = [
   'get',
   'delete',
   'delete',
+  'come-and-go',
+  'come-and-go',
   'keys',
   'pane-set',
   'pane-set',
@@ -507,6 +509,16 @@ function take(world: World, { type, subtask: which, key: keyPlace, place, n, set
       table.delete()
       entries.delete(canonical)
       return
+    case 'come-and-go': {
+      if (table.has()) return
+      const { size } = backend
+      subtask.setCell(place, key, n)
+      table.delete()
+      entries.delete(canonical)
+      // Whether the base, a snapshot under way, or nobody knows of the key: memory has nothing more to remember of it than before.
+      expect(backend.size).toBeLessThanOrEqual(size)
+      return expect(table.has(), name).toBe(false)
+    }
     case 'keys':
       return subtask.checkKeys(place)
     case 'pane-set':

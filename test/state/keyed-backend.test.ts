@@ -497,6 +497,58 @@ describe('what the base holds', () => {
   })
 })
 
+describe('a key of a group that the base holds', () => {
+  /** One key of the group is in the base. */
+  function stored() {
+    const first = wholeBackend(1)
+    first.setKey('there')
+    first.table<number>('t').set(1)
+    return restored(first, 'base', 1)
+  }
+
+  /** A look at a key, a value for it, and its end. */
+  function comeAndGo(backend: ReturnType<typeof stored>, key: string): void {
+    const table = backend.table<number>('t')
+    backend.setKey(key)
+    expect(table.get()).toBeUndefined()
+    table.set(1)
+    table.delete()
+    expect(table.has()).toBe(false)
+  }
+
+  test('leaves nothing when it comes and goes between two checkpoints', () => {
+    const backend = stored()
+    for (const key of ['a', 'b', 'a']) comeAndGo(backend, key)
+    expect(backend.size).toBe(0)
+    expect(snapshot(backend)).toEqual([])
+  })
+
+  test('leaves nothing when it is missed and then deleted', () => {
+    const backend = stored()
+    backend.setKey('a')
+    expect(backend.table('t').has()).toBe(false)
+    backend.table('t').delete()
+    expect(backend.size).toBe(0)
+    expect(snapshot(backend)).toEqual([])
+  })
+
+  test('is removed from the base when a snapshot has begun between its coming and its going', () => {
+    const backend = stored()
+    const table = backend.table<number>('t')
+    backend.setKey('a')
+    expect(table.has()).toBe(false)
+    table.set(1)
+    // The barrier; no row has been written when the key goes.
+    backend.freeze(1_000_000)
+    table.delete()
+    expect([table.has(), backend.size]).toEqual([false, 1])
+    backend.encode(() => false)
+    const [came] = backend.takeChunks()
+    expect(came!.rows).toBe(1)
+    expect(snapshot(backend).map(({ rows }) => rows)).toEqual([1])
+  })
+})
+
 describe('memory without any checkpoint', () => {
   const COUNT = 1_000_000
 

@@ -4,11 +4,11 @@ import { SluiceError } from '../../core/errors.ts'
 import type { RestoreReport } from '../../graph/restore-compatibility.ts'
 import { compareForRestore, droppedStates, incompatibleStates } from '../../graph/restore-compatibility.ts'
 import type { Arguments, Usage } from '../arguments.ts'
-import { helpOf, parseArguments } from '../arguments.ts'
 import type { DescribedJob } from '../check-worker.ts'
-import type { Command } from '../command.ts'
+import { commandOf } from '../command.ts'
 import { describeJob } from '../describe-job.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
+import { checkJobFile } from '../files.ts'
 import { STATE_DIRECTORY_FLAG } from '../job-folder.ts'
 import { table } from '../output.ts'
 import type { StoredGraph, StoredSource } from '../stored.ts'
@@ -35,12 +35,11 @@ const USAGE: Usage = {
   },
 }
 
-export const checkCommand: Command = {
-  help: helpOf(USAGE),
-  async run(args, output) {
-    const own = parseArguments(args, USAGE)
+export const checkCommand = commandOf({
+  usage: USAGE,
+  async run(own, output) {
     const [file, ...rest] = own.positionals as readonly [string, ...string[]]
-    if (!existsSync(file)) throw new UsageError(`there is no file ${file}`, 'give the path of the job file, as for node')
+    checkJobFile(file)
     const stateDirectory = own.text('state-directory')
     const jobArgs = stateDirectory === undefined ? rest : ['--state-directory', resolve(stateDirectory), ...rest]
     const described = await describeJob(file, jobArgs, own.number('timeout') ?? TIMEOUT_MS)
@@ -49,13 +48,15 @@ export const checkCommand: Command = {
     output.result(documentOf(described, stored, verdict), () => textOf(described, stored, verdict))
     return verdict.fits ? EXIT.ok : EXIT.unfit
   },
-}
+})
 
 function sourceOf(own: Arguments, { job, settings }: DescribedJob): StoredSource {
   const against = own.text('against')
   const stateFolder = join(settings.stateDirectory, job)
   if (against === undefined) return { stateFolder }
-  return /^\d+$/.test(against) ? { stateFolder, checkpoint: Number(against) } : { savepoint: resolve(against) }
+  if (/^\d{1,15}$/.test(against)) return { stateFolder, checkpoint: Number(against) }
+  if (existsSync(against)) return { savepoint: resolve(against) }
+  throw new UsageError(`check: there is no folder ${against}`, 'give the number of a checkpoint, or the folder of a savepoint')
 }
 
 /** What was asked for by name must be there. */

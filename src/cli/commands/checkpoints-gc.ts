@@ -3,16 +3,15 @@ import { basename, dirname } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { CheckpointStore } from '../../checkpoint/checkpoint-store.ts'
 import type { Arguments, Usage } from '../arguments.ts'
+import { jobOf, ONE_JOB } from '../asked-job.ts'
 import { EXIT } from '../exit-codes.ts'
-import { findJobFolder, STATE_DIRECTORY_FLAG } from '../job-folder.ts'
+import { STATE_DIRECTORY_FLAG } from '../job-folder.ts'
 import type { Output } from '../output.ts'
 import { bytes, table } from '../output.ts'
 
 export const GC_USAGE: Usage = {
   command: 'checkpoints gc',
-  positionals: '[<job>]',
-  minimum: 0,
-  maximum: 1,
+  ...ONE_JOB,
   summary: 'Tidies the state of a job at rest: folds the changes into the base, and removes what nothing names any more.',
   explanation: [
     'What a start of the job would do piece by piece is done at once; what the job goes on from stays the same. Refuses while a process has the job.',
@@ -24,7 +23,7 @@ export const GC_USAGE: Usage = {
 type Sizes = ReturnType<CheckpointStore['sizes']>
 
 export async function tidyCheckpoints(args: Arguments, output: Output): Promise<number> {
-  const { job, path } = findJobFolder(args.positionals[0], args.text('state-directory'))
+  const { job, path } = jobOf(args)
   const { before, after } = await tidied(path)
   output.result({ job, before, after }, () => textOf(job, before, after))
   return EXIT.ok
@@ -32,6 +31,8 @@ export async function tidyCheckpoints(args: Arguments, output: Output): Promise<
 
 async function tidied(path: string): Promise<{ readonly before: Sizes; readonly after: Sizes }> {
   const { CheckpointStore: Store } = await import('../../checkpoint/checkpoint-store.ts')
+  const { checkStorePages } = await import('../../checkpoint/page-check.ts')
+  checkStorePages(path)
   const store = Store.open(dirname(path), basename(path))
   try {
     store.claim(randomUUID)

@@ -1,18 +1,16 @@
 import type { CheckpointRecord } from '../../checkpoint/checkpoint-history.ts'
 import type { StoredCheckpoints } from '../../checkpoint/stored-checkpoints.ts'
 import type { Arguments, Usage } from '../arguments.ts'
+import { jobOf, ONE_JOB } from '../asked-job.ts'
 import { EXIT } from '../exit-codes.ts'
-import { findJobFolder, STATE_DIRECTORY_FLAG } from '../job-folder.ts'
+import { STATE_DIRECTORY_FLAG } from '../job-folder.ts'
 import type { Output } from '../output.ts'
 import { bytes, count, instant, table } from '../output.ts'
-import { checkpointOf } from '../stored.ts'
-import { withCheckpoints } from './checkpoints-source.ts'
+import { checkpointOf, withCheckpoints } from '../stored.ts'
 
 export const LS_USAGE: Usage = {
   command: 'checkpoints ls',
-  positionals: '[<job>]',
-  minimum: 0,
-  maximum: 1,
+  ...ONE_JOB,
   summary: 'The checkpoints of a job, oldest first: those that are kept, and how the last 100 went, failed ones too.',
   explanation: [
     'A job can go on from what is kept; of the rest there is only its record. The size is what a checkpoint added to the store: changed state, and',
@@ -37,7 +35,7 @@ interface ListedCheckpoint {
 }
 
 export async function listCheckpoints(args: Arguments, output: Output): Promise<number> {
-  const { job, path } = findJobFolder(args.positionals[0], args.text('state-directory'))
+  const { job, path } = jobOf(args)
   const checkpoints = await withCheckpoints(path, listed)
   output.result({ job, checkpoints }, () => textOf(checkpoints))
   return EXIT.ok

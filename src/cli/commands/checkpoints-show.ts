@@ -7,8 +7,9 @@ import { EXIT } from '../exit-codes.ts'
 import { STATE_DIRECTORY_FLAG } from '../job-folder.ts'
 import type { Output } from '../output.ts'
 import { bytes, count, instant, table } from '../output.ts'
+import { withCheckpoints } from '../stored.ts'
 import { completionOf, failureText } from './checkpoints-ls.ts'
-import { CHECKPOINT_EXPLANATION, checkpointSource, withCheckpoints } from './checkpoints-source.ts'
+import { CHECKPOINT_EXPLANATION, checkpointSource } from './checkpoints-source.ts'
 
 export const SHOW_USAGE: Usage = {
   command: 'checkpoints show',

@@ -1,12 +1,7 @@
-import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import type { StoredCheckpoints } from '../../checkpoint/stored-checkpoints.ts'
 import type { Arguments } from '../arguments.ts'
-import type { JobFolder } from '../job-folder.ts'
-import { findJobFolder } from '../job-folder.ts'
-
-/** The file by which a folder is known as a savepoint. */
-const SAVEPOINT_FILE = 'savepoint.json'
+import { UsageError } from '../exit-codes.ts'
+import type { JobFolder, NamedCheckpoint } from '../job-folder.ts'
+import { findJobFolder, isSavepoint, namedCheckpoint } from '../job-folder.ts'
 
 export const CHECKPOINT_EXPLANATION =
   'A checkpoint is named by its number, and the job before or behind it when there are several: 12, 12 words, or words@12.'
@@ -16,35 +11,22 @@ export interface CheckpointSource extends JobFolder {
   readonly checkpoint: number | undefined
 }
 
-/** @throws SluiceError `JOB_UNKNOWN` */
+/** @throws SluiceError `JOB_UNKNOWN`, and UsageError when two jobs are named */
 export function checkpointSource(args: Arguments): CheckpointSource {
-  const { checkpoint, job } = namesOf(args.positionals)
-  const folder = findJobFolder(job, args.text('state-directory'))
-  return { ...folder, checkpoint }
+  const { checkpoint, name } = namesOf(args.positionals)
+  return { ...findJobFolder(name, args.text('state-directory')), checkpoint }
 }
 
 /** A folder of that name is one, whatever it looks like. */
-function namesOf(given: readonly string[]): { readonly checkpoint: number | undefined; readonly job: string | undefined } {
+function namesOf(given: readonly string[]): NamedCheckpoint {
   const number = given.find((each) => /^\d{1,15}$/.test(each))
-  const job = given.find((each) => each !== number)
-  if (number !== undefined) return { checkpoint: Number(number), job }
-  const [, name, checkpoint] = (job === undefined || existsSync(job) ? null : /^(.*)@(\d{1,15})$/.exec(job)) ?? []
-  if (checkpoint === undefined) return { checkpoint: undefined, job }
-  return { checkpoint: Number(checkpoint), job: name === '' ? undefined : name }
+  const [name, ...more] = given.filter((each) => each !== number)
+  if (more.length > 0)
+    throw new UsageError(`neither '${name}' nor '${more[0]}' is the number of a checkpoint`, CHECKPOINT_EXPLANATION)
+  return number === undefined ? namedCheckpoint(name) : { name, checkpoint: Number(number) }
 }
 
 /** The folder of a savepoint, when that is what was given. */
 export function savepointSource({ positionals: [given, more] }: Arguments): string | undefined {
-  return given !== undefined && more === undefined && existsSync(join(resolve(given), SAVEPOINT_FILE)) ? given : undefined
-}
-
-/** Does something with the checkpoints of a job, which may be running. The store is loaded only here, and only when it is asked. */
-export async function withCheckpoints<R>(stateFolder: string, action: (store: StoredCheckpoints) => R): Promise<R> {
-  const { StoredCheckpoints: Stored } = await import('../../checkpoint/stored-checkpoints.ts')
-  const store = Stored.openForReading(stateFolder)
-  try {
-    return action(store)
-  } finally {
-    await store.close()
-  }
+  return given !== undefined && more === undefined && isSavepoint(given) ? given : undefined
 }

@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Usage } from '../arguments.ts'
 import { helpOf, parseArguments } from '../arguments.ts'
 import type { Command } from '../command.ts'
-import { UsageError } from '../exit-codes.ts'
+import { checkJobFile } from '../files.ts'
 import type { SupervisorEvent } from '../supervisor.ts'
 import { supervise } from '../supervisor.ts'
 
@@ -17,7 +16,7 @@ const USAGE: Usage = {
   summary: 'Runs a job in a process of its own, and starts it again when that dies.',
   explanation: [
     'What is started again: a process that was ended by a signal, or with the exit code of one (132 to 137, 139) or 70. A job that ends with any',
-    'other code has ended: sluice run ends with the same. --fresh, --overwrite, --from and --claim are given to the first start alone; later ones resume.',
+    'other code has ended: sluice run ends with the same. --fresh, --overwrite, --from and --claim are given to it until they are done; then it resumes.',
     'Without --max-restarts it gives up when the process dies five times within a minute, each time in its first ten seconds.',
     'Ctrl-C is passed on; a second one kills the process. Flags of sluice run come before the job file, everything behind it is the job’s.',
   ].join('\n'),
@@ -37,7 +36,7 @@ export const runCommand: Command = {
     const place = placeOfJob(args)
     const own = parseArguments(args.slice(0, place + 1), USAGE)
     const [job] = own.positionals as readonly [string]
-    if (!existsSync(job)) throw new UsageError(`there is no file ${job}`, 'give the path of the job file, as for node')
+    checkJobFile(job)
     const json = own.has('json')
     return await supervise({
       job,
@@ -59,12 +58,16 @@ function placeOfJob(args: readonly string[]): number {
   return found?.index ?? args.length
 }
 
+function howItBegins(resumes: boolean): string {
+  return resumes ? 'it resumes from its last checkpoint' : 'it has not come to a beginning yet, and begins as it was told to'
+}
+
 function lineOf(event: SupervisorEvent): string {
   switch (event.event) {
     case 'died':
       return `the job's process ended ${event.how}, after ${(event.livedMs / 1000).toFixed(1)} s`
     case 'restart':
-      return `starting it again in ${(event.delayMs / 1000).toFixed(1)} s (restart ${event.restarts}); it resumes from its last checkpoint`
+      return `starting it again in ${(event.delayMs / 1000).toFixed(1)} s (restart ${event.restarts}); ${howItBegins(event.resumes)}`
     case 'gave-up':
       return `not starting it again: ${event.reason}`
   }

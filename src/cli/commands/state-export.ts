@@ -1,6 +1,7 @@
-import { createWriteStream } from 'node:fs'
-import { finished } from 'node:stream/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import type { ExportOptions } from '../../checkpoint/state-export.ts'
+import { messageOf, SluiceError } from '../../core/errors.ts'
 import type { Arguments, Usage } from '../arguments.ts'
 import { EXIT } from '../exit-codes.ts'
 import { STATE_DIRECTORY_FLAG } from '../job-folder.ts'
@@ -8,6 +9,9 @@ import type { Output } from '../output.ts'
 import { count } from '../output.ts'
 import { ResultLines } from './state-lines.ts'
 import { SOURCE_EXPLANATION, withState } from './state-source.ts'
+
+/** What is written to a file at once. */
+const BLOCK_CHARACTERS = 1 << 16
 
 export const EXPORT_USAGE: Usage = {
   command: 'state export',
@@ -44,23 +48,37 @@ export async function exportStates(args: Arguments, output: Output): Promise<num
   })
 }
 
+/** Gives lines to be written, and returns how many. */
+type Produce = (write: (line: string) => Promise<void>) => Promise<number>
+
 /** State is for its owner alone, and so is the file. */
-async function writtenTo(file: string, produce: (write: (line: string) => Promise<void>) => Promise<number>): Promise<number> {
-  const target = createWriteStream(file, { flags: 'wx', mode: 0o600 })
-  const ended = finished(target)
-  let entries = 0
-  const writing = new ResultLines(target, undefined).from(async (write) => {
-    entries = await produce(write)
-  })
+async function writtenTo(file: string, produce: Produce): Promise<number> {
   try {
-    await Promise.race([writing, ended])
-    target.end()
-    await ended
+    const handle = await open(file, 'wx', 0o600)
+    try {
+      return await writtenInBlocks(handle, produce)
+    } finally {
+      await handle.close()
+    }
   } catch (error) {
-    target.destroy()
-    await writing.catch(() => undefined)
-    throw error
+    // What the state is read with says itself what is wrong with it.
+    if (error instanceof SluiceError) throw error
+    throw new SluiceError('OUTPUT_UNWRITABLE', `cannot write to ${file}: ${messageOf(error)}`, {
+      cause: error,
+      hint: 'give the path of a file that is not there yet, in a folder that is',
+    })
   }
+}
+
+async function writtenInBlocks(handle: FileHandle, produce: Produce): Promise<number> {
+  let text = ''
+  const entries = await produce(async (line) => {
+    text += `${line}\n`
+    if (text.length < BLOCK_CHARACTERS) return
+    await handle.appendFile(text)
+    text = ''
+  })
+  await handle.appendFile(text)
   return entries
 }
 

@@ -1,3 +1,4 @@
+import { messageOf } from '../../core/errors.ts'
 import type { Arguments, Usage } from '../arguments.ts'
 import { EXIT, UsageError } from '../exit-codes.ts'
 import { STATE_DIRECTORY_FLAG } from '../job-folder.ts'
@@ -14,7 +15,7 @@ export const GET_USAGE: Usage = {
     SOURCE_EXPLANATION,
     'A key that reads as JSON is that: 7 is a number, true a boolean, ["a",1] a tuple; everything else is text, and \'"7"\' is the text 7. A key is',
     'the same only when its type is. Other keys are written as they are exported: {"$bigint":"7"}, {"$date":"2026-11-23T10:00:00.000Z"}.',
-    'Ends with 1 when the key has no value.',
+    'A key that begins with a dash, and what follows it, comes behind --. Ends with 1 when the key has no value.',
   ].join('\n'),
   flags: {
     window: {
@@ -49,9 +50,18 @@ function windowOf(text: string | undefined): number | undefined {
   throw new UsageError(`state get: --window takes milliseconds, not ${JSON.stringify(text)}`, 'see sluice state get --help')
 }
 
+/** @throws UsageError when it looks like a key that JSON does not have, and is none */
 function keyOf(text: string): unknown {
   try {
-    return untagged(JSON.parse(text) as unknown)
+    return untagged(parsed(text))
+  } catch (error) {
+    throw new UsageError(`state get: ${text} is no key: ${messageOf(error)}`, 'see sluice state get --help')
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
   } catch {
     return text
   }

@@ -1,10 +1,5 @@
-import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
 import type { StateReader } from '../../checkpoint/state-reader.ts'
-import { findJobFolder } from '../job-folder.ts'
-
-/** The file by which a folder is known as a savepoint. */
-const SAVEPOINT_FILE = 'savepoint.json'
+import { findJobFolder, isSavepoint, namedCheckpoint } from '../job-folder.ts'
 
 export const SOURCE_EXPLANATION = [
   'A state is that of a job, by its name or the path of its state folder, or the folder of a savepoint. The job may be running. Behind an @',
@@ -17,20 +12,10 @@ export const SOURCE_EXPLANATION = [
  */
 export async function openStateOf(given: string | undefined, stateDirectory: string | undefined): Promise<StateReader> {
   const { openState } = await import('../../checkpoint/state-reader.ts')
-  if (given !== undefined && isSavepoint(given)) return await openState(given)
-  // A folder may have an @ in its name.
-  const [, name, checkpoint] = (given === undefined || existsSync(given) ? null : /^(.*)@(\d{1,15})$/.exec(given)) ?? [
-    given,
-    given,
-  ]
-  const options = checkpoint === undefined ? {} : { checkpoint: Number(checkpoint) }
-  if (name !== undefined && isSavepoint(name)) return await openState(name, options)
-  // Without a name before the @ the only job is meant.
-  return await openState(findJobFolder(name === '' ? undefined : name, stateDirectory).path, options)
-}
-
-function isSavepoint(path: string): boolean {
-  return existsSync(join(resolve(path), SAVEPOINT_FILE))
+  const { name, checkpoint } = namedCheckpoint(given)
+  const options = checkpoint === undefined ? {} : { checkpoint }
+  const isFolder = name !== undefined && isSavepoint(name)
+  return await openState(isFolder ? name : findJobFolder(name, stateDirectory).path, options)
 }
 
 /** Does something with a state that is closed when it is done. */

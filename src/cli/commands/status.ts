@@ -1,35 +1,29 @@
 import { askJob } from '../../control/control-client.ts'
 import type { CompletedCheckpoint, InFlightCheckpoint, JobStatus } from '../../control/job-control.ts'
 import { SluiceError } from '../../core/errors.ts'
-import type { Usage } from '../arguments.ts'
-import { helpOf, parseArguments } from '../arguments.ts'
-import type { Command } from '../command.ts'
+import { jobOf, ONE_JOB } from '../asked-job.ts'
+import { commandOf } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
-import { findJobFolder, STATE_DIRECTORY_FLAG } from '../job-folder.ts'
+import { STATE_DIRECTORY_FLAG } from '../job-folder.ts'
 import { bytes, count, instant, table } from '../output.ts'
 import type { StoredJob } from '../stored.ts'
 import { readStoredJob } from '../stored.ts'
 
 const TIMEOUT_MS = 10_000
 
-const USAGE: Usage = {
-  command: 'status',
-  positionals: '[<job>]',
-  minimum: 0,
-  maximum: 1,
-  summary: 'How a job is: asked of its process when it runs, else read from its state.',
-  flags: {
-    'state-directory': STATE_DIRECTORY_FLAG,
-    timeout: { value: 'duration', help: 'how long to wait for the answer; default: 10s' },
+export const statusCommand = commandOf({
+  usage: {
+    command: 'status',
+    ...ONE_JOB,
+    summary: 'How a job is: asked of its process when it runs, else read from its state.',
+    flags: {
+      'state-directory': STATE_DIRECTORY_FLAG,
+      timeout: { value: 'duration', help: 'how long to wait for the answer; default: 10s' },
+    },
   },
-}
-
-export const statusCommand: Command = {
-  help: helpOf(USAGE),
   async run(args, output) {
-    const own = parseArguments(args, USAGE)
-    const { job, path } = findJobFolder(own.positionals[0], own.text('state-directory'))
-    const status = await askIfRunning(path, own.number('timeout') ?? TIMEOUT_MS)
+    const { job, path } = jobOf(args)
+    const status = await askIfRunning(path, args.number('timeout') ?? TIMEOUT_MS)
     if (status !== undefined) {
       output.result({ running: true, ...status }, () => described(status))
     } else {
@@ -40,7 +34,7 @@ export const statusCommand: Command = {
     }
     return EXIT.ok
   },
-}
+})
 
 async function askIfRunning(stateFolder: string, timeoutMs: number): Promise<JobStatus | undefined> {
   try {

@@ -91,7 +91,7 @@ export function describeFolderSink<T>(kind: string, { create, extension, records
       const pending = await stage(writer, [first], 1)
 
       const successor = committerOf(create(folder))
-      await successor.open({ fresh: false, overwrite: false, pending })
+      await successor.open({ attempt: 9, fresh: false, overwrite: false, pending })
       await successor.commit(pending)
       expect(recordsIn(folder, `part-0-1.${extension}`)).toEqual([first])
     })
@@ -103,7 +103,7 @@ export function describeFolderSink<T>(kind: string, { create, extension, records
       await committer.commit(pending.slice(0, 1))
 
       const successor = committerOf(create(folder))
-      await successor.open({ fresh: false, overwrite: false, pending })
+      await successor.open({ attempt: 9, fresh: false, overwrite: false, pending })
       await successor.commit(pending)
       expect(recordsIn(folder, `part-0-1.${extension}`)).toEqual([first])
       expect(recordsIn(folder, `part-1-1.${extension}`)).toEqual([second])
@@ -116,7 +116,7 @@ export function describeFolderSink<T>(kind: string, { create, extension, records
       await stage(writerOf(sink, { run: 'run-before', attempt: 9 }), [third], 3)
       writeFileSync(join(folder, '.hidden-of-the-user'), '')
 
-      await committer.open({ fresh: false, overwrite: false, pending })
+      await committer.open({ attempt: 9, fresh: false, overwrite: false, pending })
       expect(hiddenFiles(folder)).toEqual(['.hidden-of-the-user', pending[0]!.staged])
     })
 
@@ -159,14 +159,14 @@ export function describeFolderSink<T>(kind: string, { create, extension, records
       ]
       for (const name of [...notOurs, `part-0-1.${extension}`, `part-12-345.${extension}`]) writeFileSync(join(folder, name), 'x')
 
-      await committerOf(create(folder)).open({ fresh: true, overwrite: true, pending: [] })
+      await committerOf(create(folder)).open({ attempt: 9, fresh: true, overwrite: true, pending: [] })
       expect(visibleFiles(folder)).toEqual(notOurs.sort())
     })
 
     test('keeps its own output when a run resumes, also with overwrite', async () => {
       const { folder, committer, writer } = await openSink()
       await committer.commit(await stage(writer, [first], 1))
-      await committer.open({ fresh: false, overwrite: true, pending: [] })
+      await committer.open({ attempt: 9, fresh: false, overwrite: true, pending: [] })
       expect(visibleFiles(folder)).toEqual([`part-0-1.${extension}`])
     })
 
@@ -316,7 +316,7 @@ export function describeFolderSink<T>(kind: string, { create, extension, records
       const other = committerOf(create(link), { operator: 'out-2' })
       await expect(other.open(FIRST_START)).rejects.toMatchObject({ code: 'OUTPUT_SHARED' })
 
-      await committer.open({ fresh: false, overwrite: false, pending: [] })
+      await committer.open({ attempt: 9, fresh: false, overwrite: false, pending: [] })
       await expect(other.open(FIRST_START)).rejects.toMatchObject({ code: 'OUTPUT_SHARED' })
       await committer.close?.(false)
       await other.open(FIRST_START)
@@ -325,7 +325,7 @@ export function describeFolderSink<T>(kind: string, { create, extension, records
     test('a predecessor that is closed late does not free the folder of its successor', async () => {
       const { folder, committer } = await openSink()
       const successor = committerOf(create(folder))
-      await successor.open({ fresh: false, overwrite: false, pending: [] })
+      await successor.open({ attempt: 9, fresh: false, overwrite: false, pending: [] })
       await committer.close?.(false)
       const other = committerOf(create(folder), { operator: 'out-2' })
       await expect(other.open(FIRST_START)).rejects.toMatchObject({ code: 'OUTPUT_SHARED' })
@@ -335,14 +335,14 @@ export function describeFolderSink<T>(kind: string, { create, extension, records
       const folder = temporaryFolder()
       writeFileSync(join(folder, `part-0-1.${extension}`), 'x')
       await expect(committerOf(create(folder)).open(FIRST_START)).rejects.toMatchObject({ code: 'OUTPUT_OF_ANOTHER_RUN' })
-      await committerOf(create(folder), { run: 'run-b' }).open({ fresh: true, overwrite: true, pending: [] })
+      await committerOf(create(folder), { run: 'run-b' }).open({ attempt: 9, fresh: true, overwrite: true, pending: [] })
     })
 
     test('a name of a run cannot lead out of the folder', async () => {
       const { folder, committer, writer } = await openSink({ run: '../../run: a/b' })
       const [file] = await stage(writer, [first], 1)
       expect(existsSync(join(folder, file!.staged))).toBe(true)
-      await committer.open({ fresh: false, overwrite: false, pending: [] })
+      await committer.open({ attempt: 9, fresh: false, overwrite: false, pending: [] })
       expect(hiddenFiles(folder)).toEqual([])
     })
 

@@ -11,7 +11,7 @@ export function temporaryFolder(): string {
   return folder
 }
 
-export const FIRST_START: SinkOpening<never> = { fresh: true, overwrite: false, pending: [] }
+export const FIRST_START: SinkOpening<never> = { attempt: 9, fresh: true, overwrite: false, pending: [] }
 
 /** Which start of which run a writer or committer belongs to. */
 export interface Start {

@@ -102,7 +102,7 @@ describe('print', () => {
       import { once } from 'node:events'
       import { print } from ${JSON.stringify(new URL('../../../operators/sinks/index.ts', import.meta.url).href)}
       const committer = print().createCommitter({ job: 'j', run: 'r', operator: 'o', warn() {} })
-      committer.open({ fresh: true, overwrite: false, pending: [] })
+      committer.open({ attempt: 9, fresh: true, overwrite: false, pending: [] })
       await once(process.stdin, 'data')
       const outcome = await committer.commit([{ subtask: 0, checkpoint: 1, text: 'nobody reads this' }]).catch((error) => error)
       await new Promise((resolve) => setImmediate(resolve))

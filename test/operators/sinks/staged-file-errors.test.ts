@@ -70,7 +70,7 @@ test('the attempt after a failure starts clean', async () => {
   const { folder, sink, committer, writer } = await openText()
   faults.fsync = [ioError('EIO')]
   await expect(stage(writer, ['lost'], 1)).rejects.toThrow()
-  await committer.open({ fresh: true, overwrite: false, pending: [] })
+  await committer.open({ attempt: 9, fresh: true, overwrite: false, pending: [] })
   expect(hiddenFiles(folder)).toEqual([])
   await committer.commit(await stage(writerOf(sink, { attempt: 2 }), ['kept'], 2))
   expect(textOf(folder, 'part-0-2.txt')).toBe('kept\n')

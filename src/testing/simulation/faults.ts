@@ -1,0 +1,98 @@
+import { SluiceError } from '../../core/errors.ts'
+import type { SeededRandom } from './random.ts'
+
+/** What may go wrong. */
+export const FAULT_KINDS = [
+  /** The process dies between any two steps. */
+  'crash',
+  /** A worker thread dies. */
+  'thread',
+  /** A source or a sink throws. */
+  'throw',
+  /** A commit or a preparation fails, before or after it took effect. */
+  'target',
+  /** A commit, a preparation or a poll takes its time. */
+  'stall',
+  /** A write of the store fails, before or after it was on the disk. */
+  'disk',
+  /** There is no room on the disk for a while. */
+  'full',
+  /** Nothing moves for a while, as if the process had been halted. */
+  'pause',
+  /** The clock of the machine is set forwards or back. */
+  'clock',
+  /** Another process takes the state while this one, thought to be dead, still runs. */
+  'takeover',
+  /** After a crash the job is started with another parallelism. */
+  'rescale',
+  /** A chunk or a manifest is damaged while the job is down: its start must say so, and after a repair it goes on. */
+  'damage',
+] as const
+
+export type FaultKind = (typeof FAULT_KINDS)[number]
+
+/** The process is dead: thrown out of whatever it was doing. */
+export class Died extends Error {
+  override readonly name = 'Died'
+}
+
+/** How often a kind may happen in a simulation, and how likely it is each time that it could. */
+interface Budget {
+  left: number
+  readonly chance: number
+}
+
+/**
+ * What goes wrong in one simulation, and when: the seed decides how much of each kind. After so much has gone wrong, nothing does any more, and the
+ * job has to come to its end.
+ */
+export class FaultPlan {
+  readonly #random: SeededRandom
+  readonly #budgets = new Map<FaultKind, Budget>()
+  #points = 0
+  readonly #crashAt: number | undefined
+
+  /** @param crashAt dies at this point, the first being 1, and at no other */
+  constructor(random: SeededRandom, kinds: ReadonlySet<FaultKind>, crashAt?: number) {
+    this.#random = random
+    this.#crashAt = crashAt
+    for (const kind of FAULT_KINDS) {
+      // Most simulations know a few kinds only: faults of many kinds hide each other.
+      const left = kinds.has(kind) && random.chance(0.6) ? random.between(1, 3) : 0
+      this.#budgets.set(kind, { left, chance: 10 ** -(0.7 + 2.3 * random.fraction()) })
+    }
+  }
+
+  /** Points at which the process could have died so far. */
+  get points(): number {
+    return this.#points
+  }
+
+  /** Whether it happens now. */
+  happens(kind: FaultKind, factor = 1): boolean {
+    const budget = this.#budgets.get(kind)!
+    if (budget.left === 0 || !this.#random.chance(Math.min(0.9, budget.chance * factor))) return false
+    budget.left--
+    return true
+  }
+
+  /** Whether the process dies at this point. */
+  diesHere(): boolean {
+    this.#points++
+    return this.#crashAt === undefined ? this.happens('crash') : this.#points === this.#crashAt
+  }
+
+  /** Nothing goes wrong any more. */
+  cease(): void {
+    for (const budget of this.#budgets.values()) budget.left = 0
+  }
+
+  get random(): SeededRandom {
+    return this.#random
+  }
+}
+
+/** A fault that the engine is told of, as a function of the job might fail. */
+export function injected(what: string): SluiceError {
+  return new SluiceError('OPERATOR_FAILED', `injected: ${what}`)
+}

@@ -1,0 +1,207 @@
+import type { WorkerListener, Workers } from '../../control/workers.ts'
+import { SluiceError } from '../../core/errors.ts'
+import type { Clock } from '../../core/time.ts'
+import type { StreamGraph } from '../../graph/stream-graph.ts'
+import type { FromWorker, ToWorker } from '../../protocol/messages.ts'
+import type { Task } from '../../runtime/task.ts'
+import type { Loop, LoopParts, LoopTask } from '../../runtime/task-loop.ts'
+import { WorkerHost } from '../../runtime/worker-host.ts'
+import type { BaseOf } from '../../state/state-base.ts'
+import type { SeededRandom } from './random.ts'
+import type { Lane } from './world.ts'
+
+/** What simulated threads work with. */
+export interface ThreadParts {
+  readonly graph: StreamGraph
+  readonly clock: Clock
+  readonly base: BaseOf
+  readonly random: SeededRandom
+  /** Somebody may die at this point; throws when the whole process does. */
+  readonly point: (name: string) => void
+  readonly note: (words: () => string) => void
+}
+
+/**
+ * A worker thread that runs when it is told: a real host with real tasks, whose messages wait until somebody delivers them, in their order. A thread
+ * that is dead does nothing any more; what it had said may still come.
+ */
+export class SimulatedThread implements Loop {
+  readonly worker: number
+  readonly #parts: ThreadParts
+  readonly #inbox: ToWorker[] = []
+  readonly #outbox: FromWorker[] = []
+  readonly #listener: WorkerListener
+  #hear: (message: ToWorker) => void = () => undefined
+  #loop: LoopParts | undefined
+  #tasks: readonly LoopTask[] = []
+  #runs = false
+  #isAlive = true
+  #ended: () => void = () => undefined
+  #idle = false
+  /** The lane in which its tasks work, and those of its messages. */
+  readonly lanes: readonly Lane[]
+
+  constructor(worker: number, parts: ThreadParts, listener: WorkerListener) {
+    this.worker = worker
+    this.#parts = parts
+    this.#listener = listener
+    this.lanes = [
+      { name: `worker ${worker} works`, act: () => this.#work() },
+      { name: `worker ${worker} hears`, act: () => this.#takeMessage() },
+      { name: `main hears worker ${worker}`, act: () => this.#deliver() },
+    ]
+    const port = {
+      on: (_: 'message', hear: (message: ToWorker) => void) => {
+        this.#hear = hear
+      },
+      postMessage: (message: FromWorker) => {
+        if (this.#isAlive) this.#outbox.push(message)
+      },
+      close: () => undefined,
+    }
+    const host = new WorkerHost(port, worker, parts.graph, parts.clock, parts.base, (loop) => {
+      this.#loop = loop
+      return this
+    })
+    host.serve().catch((error: unknown) => this.die(error))
+  }
+
+  post(message: ToWorker): void {
+    if (this.#isAlive) this.#inbox.push(message)
+  }
+
+  /** When its tasks want to be asked again though nothing has happened, by the clock of the job. */
+  get nextWakeup(): number {
+    if (!this.#isAlive || !this.#runs) return Number.POSITIVE_INFINITY
+    return Math.min(Number.POSITIVE_INFINITY, ...this.#tasks.map(({ task }) => task.nextWakeup()))
+  }
+
+  /** All tasks that run here. */
+  get tasks(): readonly Task[] {
+    return this.#tasks.map(({ task }) => task)
+  }
+
+  /** Ends at once, in the middle of whatever it did. @param told whether anybody is told */
+  die(error?: unknown): void {
+    if (!this.#isAlive) return
+    this.#isAlive = false
+    this.#inbox.length = 0
+    this.#ended()
+    if (error === undefined) return
+    const lost = error instanceof SluiceError ? error : new SluiceError('WORKER_LOST', `worker ${this.worker}: ${String(error)}`)
+    this.#listener.onLost(this.worker, lost)
+  }
+
+  /** What it has said and nobody has heard is lost. */
+  forget(): void {
+    this.#outbox.length = 0
+  }
+
+  #work(): boolean {
+    if (!this.#isAlive || !this.#runs || this.#tasks.length === 0) return false
+    if (this.#idle && !this.#tasks.some(({ task }) => task.ready) && this.nextWakeup > this.#parts.clock.now()) return false
+    const first = this.#parts.random.below(this.#tasks.length)
+    const tasks = this.#tasks
+    for (let index = 0; index < tasks.length; index++) {
+      if (!this.#step(tasks[(first + index) % tasks.length]!.task)) continue
+      this.#idle = false
+      return true
+    }
+    this.#idle = true
+    return false
+  }
+
+  #step(task: Task): boolean {
+    try {
+      return task.step()
+    } catch (error) {
+      this.#loop!.onFailed(task, task.locate(error))
+      return true
+    }
+  }
+
+  #takeMessage(): boolean {
+    const message = this.#inbox.shift()
+    if (message === undefined || !this.#isAlive) return false
+    this.#parts.note(() => `worker ${this.worker} hears ${describe(message)}`)
+    this.#idle = false
+    this.#hear(message)
+    return true
+  }
+
+  #deliver(): boolean {
+    const message = this.#outbox.shift()
+    if (message === undefined) return false
+    this.#parts.note(() => `main hears worker ${this.worker}: ${describe(message)}`)
+    this.#parts.point(`main hears ${message.type}`)
+    this.#listener.onMessage(message)
+    this.#parts.point(`main has heard ${message.type}`)
+    return true
+  }
+
+  // The loop, as the host sees it
+
+  add(tasks: readonly LoopTask[]): void {
+    this.#tasks = [...this.#tasks, ...tasks]
+    this.#idle = false
+  }
+
+  remove(tasks: readonly Task[]): void {
+    this.#tasks = this.#tasks.filter(({ task }) => !tasks.includes(task))
+  }
+
+  wake(): void {
+    this.#idle = false
+  }
+
+  stop(): void {
+    this.#runs = false
+    this.#ended()
+  }
+
+  async run(): Promise<void> {
+    this.#runs = true
+    await new Promise<void>((resolve) => {
+      this.#ended = resolve
+    })
+  }
+}
+
+/** The threads of one attempt. */
+export class SimulatedWorkers implements Workers {
+  readonly threads: readonly SimulatedThread[]
+  readonly #stopped: (workers: SimulatedWorkers) => void
+
+  /** @param stopped is told when no thread runs any more */
+  constructor(count: number, parts: ThreadParts, listener: WorkerListener, stopped: (workers: SimulatedWorkers) => void) {
+    this.threads = Array.from({ length: count }, (_, worker) => new SimulatedThread(worker, parts, listener))
+    this.#stopped = stopped
+  }
+
+  get count(): number {
+    return this.threads.length
+  }
+
+  post(worker: number, message: ToWorker): void {
+    this.threads[worker]!.post(message)
+  }
+
+  async stop(): Promise<void> {
+    await this.kill()
+  }
+
+  async kill(): Promise<void> {
+    for (const thread of this.threads) thread.die()
+    this.#stopped(this)
+  }
+}
+
+/** The words of a message that tell it from others of its type. */
+function describe(message: ToWorker | FromWorker): string {
+  const named = message as unknown as Readonly<Record<string, unknown>>
+  const words = ['checkpoint', 'subtask', 'operator', 'phase', 'region', 'round'].flatMap((name) =>
+    typeof named[name] === 'string' || typeof named[name] === 'number' ? [`${name} ${named[name]}`] : [],
+  )
+  if (message.type === 'acknowledge') words.push(`${message.snapshot.task}/${message.snapshot.subtask}`)
+  return [message.type, ...words].join(' ')
+}

@@ -1,0 +1,328 @@
+import { decodeManifest } from '../../checkpoint/manifest.ts'
+import type { JobSettings } from '../../control/settings.ts'
+import { resolveSettings } from '../../control/settings.ts'
+import { SluiceError } from '../../core/errors.ts'
+import { decodeValue } from '../../core/value-codec.ts'
+import type { Job } from '../../dsl/job.ts'
+import { graphOf, optionsOf } from '../../dsl/job.ts'
+import { validateGraph } from '../../graph/stream-graph.ts'
+import type { FaultKind } from './faults.ts'
+import { FAULT_KINDS, FaultPlan } from './faults.ts'
+import type { Outputs, Violation } from './invariants.ts'
+import { ManifestCheck, OutputCheck } from './invariants.ts'
+import { SeededRandom } from './random.ts'
+import { simulatedGraph } from './simulated-job.ts'
+import type { Ending } from './simulated-process.ts'
+import { SimulatedProcess } from './simulated-process.ts'
+import { SimulatedDisk } from './simulated-tables.ts'
+import { SimulatedTarget } from './simulated-target.ts'
+import { World } from './world.ts'
+
+/** What a simulation is told. */
+export interface SimulateOptions {
+  /** Decides everything: interleaving, delays, faults, modes, parallelism. The same seed comes to the same history. */
+  readonly seed: number
+  /** What may go wrong. Default: everything. */
+  readonly faults?: readonly FaultKind[]
+  /** The parallelism of every start. Default: the seed decides, from 1 to 4. */
+  readonly parallelism?: number
+  /** The first process dies at this point, counted from 1, and at no other; `Verdict.points` of a run without says how many there are. */
+  readonly crashAt?: number
+  /** Keeps a line for each thing that happens. Default: false; a verdict with violations has it in any case. */
+  readonly history?: boolean
+  /** What holds of the whole output; returns what is wrong. Default: it must be that of an undisturbed run, in any order. */
+  readonly check?: (outputs: ReadonlyMap<string, readonly unknown[]>) => string | undefined
+}
+
+/** What a simulation came to. */
+export interface Verdict {
+  readonly seed: number
+  /** True: nothing was violated. */
+  readonly ok: boolean
+  readonly violations: readonly Violation[]
+  readonly steps: number
+  readonly virtualMs: number
+  /** Processes that were started. */
+  readonly starts: number
+  /** Complete checkpoints. */
+  readonly checkpoints: number
+  /** Points at which the process could have died. */
+  readonly points: number
+  /** The same for the same order of steps. */
+  readonly fingerprint: string
+  readonly history: readonly string[]
+}
+
+/** A job that has not come to its end after so many steps without any fault never will. */
+const STEPS_MAX = 400_000
+/** Faults cease after this, so that it can be seen whether the job comes to its end. */
+const FAULTY_STEPS = 20_000
+const STARTS_MAX = 40
+
+const undisturbed = new WeakMap<object, Promise<Outputs>>()
+
+/**
+ * Runs a job under a seeded scheduler, in one thread and in virtual time, with faults, and says whether what the engine promises held: the engine's own
+ * coordinator, tasks, alignment, watermarks, ledger, store, restore and restarts, on a simulated disk, with simulated targets in the place of the job's sinks.
+ *
+ * ```ts
+ * const verdict = await simulate(() => buildJob(), { seed: 7 })
+ * if (!verdict.ok) console.log(verdict.violations, verdict.history)
+ * ```
+ *
+ * Sources are the job's own and must give the same records again. What the job shows must not depend on the order in which records of different
+ * splits come, or `check` has to say what holds. What user code awaits must not depend on real time.
+ *
+ * @param job a function that builds it: every start of a process does; or a job whose functions keep nothing between two runs
+ * @throws SluiceError when the job cannot be run at all
+ */
+export async function simulate(job: Job | (() => Job), options: SimulateOptions): Promise<Verdict> {
+  const expected = options.check === undefined ? await outputsOf(job) : undefined
+  const verdict = await new Simulation(job, options, expected, options.history === true).run()
+  if (verdict.ok || options.history === true) return verdict
+  // The words of a history are made only for one that somebody will read.
+  return await new Simulation(job, options, expected, true).run()
+}
+
+/** What the job shows when nothing goes wrong. */
+function outputsOf(job: Job | (() => Job)): Promise<Outputs> {
+  let known = undisturbed.get(job)
+  if (known === undefined) undisturbed.set(job, (known = runUndisturbed(job)))
+  return known
+}
+
+async function runUndisturbed(job: Job | (() => Job)): Promise<Outputs> {
+  const simulation = new Simulation(job, { seed: 0, faults: [] }, undefined, false)
+  const { violations } = await simulation.run()
+  const [violation] = violations
+  if (violation === undefined) return simulation.outputs
+  throw new SluiceError('OPERATOR_FAILED', `the job does not run without any fault: ${violation.message}`)
+}
+
+class Simulation {
+  readonly #job: Job | (() => Job)
+  readonly #options: SimulateOptions
+  readonly #world: World
+  readonly #faults: FaultPlan
+  readonly #random: SeededRandom
+  readonly #disk = new SimulatedDisk()
+  readonly #targets = new Map<string, SimulatedTarget>()
+  readonly #output: OutputCheck
+  readonly #manifests: ManifestCheck
+  readonly #violations: Violation[] = []
+  #processes: readonly SimulatedProcess[] = []
+  #starts = 0
+  #checkpoints = 0
+  #parallelism: number
+  #latest: string | undefined
+
+  constructor(job: Job | (() => Job), options: SimulateOptions, expected: Outputs | undefined, keepsHistory: boolean) {
+    this.#job = job
+    this.#options = options
+    this.#world = new World(options.seed, keepsHistory)
+    this.#random = new SeededRandom(options.seed, 'job')
+    const kinds = new Set<FaultKind>(options.faults ?? FAULT_KINDS)
+    if (options.crashAt !== undefined) kinds.delete('crash')
+    this.#faults = new FaultPlan(new SeededRandom(options.seed, 'faults'), kinds, options.crashAt)
+    const report = (invariant: Violation['invariant'], message: string): void => this.#report(invariant, message)
+    this.#output = new OutputCheck(expected, report)
+    this.#manifests = new ManifestCheck(report)
+    this.#parallelism = options.parallelism ?? this.#random.between(1, 4)
+  }
+
+  get outputs(): Outputs {
+    return this.#output.outputs
+  }
+
+  async run(): Promise<Verdict> {
+    this.#start()
+    while (this.#violations.length === 0 && this.#processes.length > 0) {
+      const ended = this.#processes.find(({ ending }) => ending !== undefined)
+      if (ended !== undefined) await this.#afterEnd(ended, ended.ending!)
+      else await this.#step()
+    }
+    return {
+      seed: this.#options.seed,
+      ok: this.#violations.length === 0,
+      violations: this.#violations,
+      steps: this.#world.steps,
+      virtualMs: Math.round(this.#world.timeline.nowMs),
+      starts: this.#starts,
+      checkpoints: this.#checkpoints,
+      points: this.#faults.points,
+      fingerprint: this.#world.fingerprint,
+      history: this.#world.history,
+    }
+  }
+
+  #report(invariant: Violation['invariant'], message: string): void {
+    this.#world.note(() => `VIOLATED: ${invariant}: ${message}`)
+    this.#violations.push({ invariant, message, step: this.#world.steps })
+  }
+
+  async #step(): Promise<void> {
+    const lanes = this.#processes.flatMap((process) => process.lanes)
+    if (lanes.length > 0) this.#trouble()
+    const wakes = (): number => Math.min(...this.#processes.map((process) => process.wakesAtMs))
+    const comesOn = await this.#world.step(lanes, wakes)
+    if (!comesOn && this.#processes.every(({ ending }) => ending === undefined))
+      this.#report('the job comes on', 'nothing will ever happen by itself any more')
+    if (this.#world.steps === FAULTY_STEPS) this.#faults.cease()
+    if (this.#world.steps > STEPS_MAX) this.#report('the job comes on', `it has not come to its end after ${STEPS_MAX} steps`)
+  }
+
+  /** What goes wrong between two steps. */
+  #trouble(): void {
+    const process = this.#processes.at(-1)!
+    const { threads = [] } = process.workers ?? {}
+    if (threads.length > 0 && this.#faults.happens('thread', 0.1)) {
+      const thread = this.#faults.random.pick(threads)
+      this.#world.note(() => `worker ${thread.worker} dies`)
+      thread.die(new SluiceError('WORKER_LOST', 'injected: the thread dies'))
+    }
+    if (this.#faults.happens('pause', 0.1)) {
+      const ms = this.#faults.random.between(10, 2_000)
+      this.#world.note(() => `everything stands still for ${ms} ms`)
+      this.#world.timeline.pass(ms)
+    }
+    if (this.#faults.happens('clock', 0.1)) {
+      process.clockOffsetMs += this.#faults.random.between(-100_000, 100_000)
+      this.#world.note(() => `the clock is set to ${process.wallMs}`)
+    }
+    if (this.#processes.length === 1 && this.#faults.happens('takeover', 0.1)) {
+      this.#world.note(() => `process ${process.pid} is thought to be dead`)
+      this.#start()
+    }
+  }
+
+  #start(): void {
+    this.#starts++
+    const settings = this.#settings()
+    const process: SimulatedProcess = new SimulatedProcess({
+      pid: this.#starts,
+      world: this.#world,
+      disk: this.#disk,
+      faults: this.#faults,
+      random: this.#random,
+      settings,
+      threads: this.#random.chance(0.25) ? this.#random.between(1, 3) : 0,
+      graph: (own) => {
+        const graph = graphOf(typeof this.#job === 'function' ? this.#job() : this.#job)
+        validateGraph(graph)
+        return simulatedGraph(graph, {
+          world: this.#world,
+          faults: this.#faults,
+          process: own,
+          target: (sink) => this.#target(sink),
+        })
+      },
+      onWritten: () => this.#seeManifest(),
+    })
+    this.#world.note(() => `process ${process.pid} starts, parallelism ${settings.parallelism}, ${settings.checkpoint.mode}`)
+    this.#processes = [...this.#processes, process]
+    process.start()
+  }
+
+  /** The job's own settings, and what the seed makes of those that must not matter. */
+  #settings(): JobSettings {
+    const options = optionsOf(typeof this.#job === 'function' ? this.#job() : this.#job)
+    const random = this.#random
+    const mode = random.pick(['aligned', 'unaligned', 'aligned-then-unaligned'] as const)
+    const settings = resolveSettings(
+      options,
+      {
+        parallelism: this.#parallelism,
+        workers: 0,
+        watchdog: 'off',
+        quiet: true,
+        checkpoint: {
+          every: random.between(1, 20),
+          mode,
+          ...(mode === 'aligned-then-unaligned' ? { alignmentTimeout: random.between(1, 10) } : {}),
+          timeout: random.pick([50, 1_000, 60_000]),
+          maxConcurrent: mode === 'aligned' ? random.pick([1, 1, 2, 3]) : 1,
+          retain: random.between(1, 3),
+          tolerableFailures: random.between(0, 5),
+        },
+        restart: { strategy: 'fixed', delay: random.between(0, 20), attempts: 4 },
+        commitTimeout: random.pick(['0ms', '1s', '1m'] as const),
+      },
+      {},
+    )
+    return settings
+  }
+
+  #target(sink: string): SimulatedTarget {
+    let target = this.#targets.get(sink)
+    if (target === undefined) {
+      target = new SimulatedTarget(sink, {
+        onVisible: (name, { id, checkpoint, records }) => {
+          this.#world.note(() => `'${name}' shows ${records.length} records of ${id}`)
+          const latest = this.#latestOnDisk
+          if (checkpoint > latest) {
+            this.#report(
+              'nothing uncommitted is visible',
+              `'${name}' shows records of checkpoint ${checkpoint}, and the newest on the disk is ${latest}`,
+            )
+          }
+          this.#output.onVisible(name, records)
+        },
+        onMisuse: (name, what) => this.#report('nothing is lost', `'${name}': ${what}`),
+      })
+      this.#targets.set(sink, target)
+    }
+    return target
+  }
+
+  get #latestOnDisk(): number {
+    const bytes = this.#disk.meta.get('latest')
+    return bytes === undefined ? -1 : (decodeValue(bytes) as number)
+  }
+
+  #seeManifest(): void {
+    const bytes = this.#disk.meta.get('latest')
+    const text = bytes?.toString('latin1')
+    if (bytes === undefined || text === this.#latest) return
+    this.#latest = text
+    const checkpoint = decodeValue(bytes) as number
+    this.#checkpoints++
+    this.#manifests.onManifest(decodeManifest(this.#disk.checkpoints.get(checkpoint)!, checkpoint))
+  }
+
+  async #afterEnd(process: SimulatedProcess, ending: Ending): Promise<void> {
+    this.#world.note(
+      () =>
+        `process ${process.pid} has ${ending.how}${ending.how === 'failed' ? `: ${ending.error.code} ${ending.error.message}` : ''}`,
+    )
+    this.#processes = this.#processes.filter((each) => each !== process)
+    if (ending.how === 'finished') return this.#finished()
+    if (ending.how === 'failed' && !isOfFaults(ending.error)) {
+      this.#report('errors are those of the faults', `${ending.error.code}: ${ending.error.message}`)
+    }
+    // The one that took over runs on.
+    if (this.#processes.length > 0) return
+    if (this.#starts >= STARTS_MAX) this.#faults.cease()
+    this.#world.timeline.pass(this.#random.between(1, 1_000))
+    if (this.#options.parallelism === undefined && this.#faults.happens('rescale', 100))
+      this.#parallelism = this.#random.between(1, 4)
+    this.#start()
+  }
+
+  #finished(): void {
+    // Whoever was thought to be dead has nothing to do any more.
+    for (const process of this.#processes) process.die()
+    this.#processes = []
+    const wrong = this.#options.check?.(this.#output.values)
+    if (wrong !== undefined) this.#report('the check of the job', wrong)
+    this.#output.atEnd()
+  }
+}
+
+/** What may come out of a run in which such things go wrong. */
+function isOfFaults({ code, message }: SluiceError): boolean {
+  return (
+    message.includes('injected') ||
+    message.includes('simulated disk') ||
+    ['FENCED', 'DISK_FULL', 'WORKER_LOST', 'CHECKPOINT_FAILED'].includes(code)
+  )
+}
