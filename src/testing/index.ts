@@ -22,6 +22,11 @@ export {
   second,
   watermark,
 } from './operator-harness.ts'
+export type { FaultKind } from './simulation/faults.ts'
+export { FAULT_KINDS } from './simulation/faults.ts'
+export type { Violation } from './simulation/invariants.ts'
+export type { SimulateOptions, Verdict } from './simulation/simulation.ts'
+export { simulate } from './simulation/simulation.ts'
 export type { StateSize } from './test-cluster.ts'
 export type { SendOptions, SinkName, SourceName, TestDriver, TestDriverOptions, TimestampedResult } from './test-driver.ts'
 export { testDriver } from './test-driver.ts'

@@ -1,0 +1,143 @@
+import type { Job, Sink } from 'sluice'
+import { collect, generate, job, sessionWindow, slidingWindow, tumblingWindow, valueState } from 'sluice'
+
+/*
+ * Jobs for the simulator: small, with everything that a checkpoint has to hold, and with output that does not depend on the order in which records of
+ * different splits come. Event time is never late: the bound is wider than all of it, so that windows and timers fire at the end or by how far all have come.
+ */
+
+interface Reading {
+  readonly id: number
+  readonly key: number
+  readonly at: number
+}
+
+/** Records of a stream, a little out of order. */
+function reading(stream: number, keys: number): (index: number) => Reading {
+  return (index) => ({ id: index * 10 + stream, key: (index * 7 + stream) % keys, at: index * 13 + ((index * 31) % 40) })
+}
+
+/** In a simulation another sink takes its place. */
+function shown<T>(): Sink<T> {
+  return collect<T>([]) as Sink<T>
+}
+
+const ALL = { maxOutOfOrderness: 100_000 } as const
+
+export const JOBS: Readonly<Record<string, () => Job>> = {
+  /** Keyed state, one exchange. */
+  count() {
+    const counting = job('count')
+    counting
+      .from(generate({ count: 200, at: (index) => index }))
+      .keyBy((n) => n % 7)
+      .count()
+      .to(shown())
+    return counting
+  },
+  windows() {
+    const windows = job('windows')
+    const readings = windows.from(generate({ count: 150, at: reading(0, 5) })).withTimestamps(({ at }) => at, ALL)
+    const keyed = readings.keyBy(({ key }) => key)
+    const sum = { create: () => 0, add: (total: number, { id }: Reading) => total + id }
+    keyed.window(tumblingWindow(100)).aggregate(sum).to(shown())
+    keyed.window(slidingWindow(200, 100)).aggregate(sum).to(shown())
+    return windows
+  },
+  sessions() {
+    const sessions = job('sessions')
+    const readings = sessions.from(generate({ count: 150, at: reading(0, 6) })).withTimestamps(({ at }) => at, ALL)
+    readings
+      .keyBy(({ key }) => key)
+      .window(sessionWindow(60))
+      .aggregate({
+        create: () => 0,
+        add: (total: number, { id }: Reading) => total + id,
+        merge: (a: number, b: number) => a + b,
+      })
+      .to(shown())
+    return sessions
+  },
+  timers() {
+    const timers = job('timers')
+    timers
+      .from(generate({ count: 150, at: reading(0, 6) }))
+      .withTimestamps(({ at }) => at, ALL)
+      .keyBy(({ key }) => key)
+      .process({
+        state: { sum: valueState<number>() },
+        onRecord({ id, at }: Reading, context) {
+          context.state.sum.set((context.state.sum.get() ?? 0) + id)
+          context.timers.eventTime(Math.ceil((at + 1) / 200) * 200)
+        },
+        *onTimer(time, context) {
+          yield { key: context.key, time, sum: context.state.sum.get() }
+        },
+      })
+      .to(shown())
+    return timers
+  },
+  joins() {
+    const joins = job('joins')
+    const [left, right] = [1, 2].map((stream) =>
+      joins
+        .from(generate({ count: 80, at: reading(stream, 8) }))
+        .withTimestamps(({ at }) => at, ALL)
+        .keyBy(({ key }) => key),
+    )
+    left!.intervalJoin(right!, { lower: -50, upper: 50 }, (a, b) => ({ a: a.id, b: b.id })).to(shown())
+    return joins
+  },
+  /** Asynchronous calls, in order and out of it. */
+  calls() {
+    const calls = job('calls')
+    const twice = async ({ id }: Reading): Promise<number> => {
+      await undefined
+      return id * 2
+    }
+    const readings = calls.from(generate({ count: 120, at: reading(0, 6) }))
+    readings.asyncMap(twice, { concurrency: 5 }).to(shown())
+    readings.rebalance().asyncMap(twice, { concurrency: 3, ordered: false }).to(shown())
+    return calls
+  },
+  /** Three exchanges in a row. */
+  shuffles() {
+    const shuffles = job('shuffles')
+    shuffles
+      .from(generate({ count: 120, at: (index) => index }))
+      .map((n) => n + 1)
+      .rebalance()
+      .map((n) => n * 3)
+      .keyBy((n) => n % 11)
+      .count()
+      .map(({ key, count }) => `${key} ${count}`)
+      .rebalance()
+      .map((line) => `${line}!`)
+      .to(shown())
+    return shuffles
+  },
+  /** Two parts that restart by themselves. */
+  parts() {
+    const parts = job('parts')
+    parts
+      .from(generate({ count: 120, at: (index) => index }))
+      .keyBy((n) => n % 5)
+      .count()
+      .to(shown())
+    parts
+      .from(generate({ count: 120, at: (index) => -index }))
+      .map((n) => n * 2)
+      .to(shown())
+    return parts
+  },
+  unions() {
+    const unions = job('unions')
+    const [a, b] = [0, 1_000].map((first) => unions.from(generate({ count: 80, at: (index) => first + index })))
+    a!
+      .union(b!)
+      .keyBy((n) => n % 9)
+      .count()
+      .to(shown())
+    return unions
+  },
+}

@@ -1,0 +1,207 @@
+/** A bug that somebody could have made: what stands in a file, and what stands there instead. */
+export interface Mutant {
+  readonly name: string
+  readonly changes: readonly { readonly file: string; readonly find: string; readonly replace: string }[]
+}
+
+const CHECKPOINTING = 'src/control/checkpointing.ts'
+const TASK = 'src/runtime/task.ts'
+
+/*
+ * Known bugs of checkpointing engines, each planted by itself. What the simulator does not find of these it would not find of anybody's.
+ */
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'a commit is made before the manifest is durable',
+    changes: [
+      {
+        file: CHECKPOINTING,
+        find: '    if (!this.#store(manifest, record)) return\n',
+        replace:
+          '    committers.ledger.onCompleted(checkpoint)\n    this.#commit()\n    if (!this.#store(manifest, record)) return\n',
+      },
+      { file: CHECKPOINTING, find: '    committers.ledger.onCompleted(checkpoint)\n    observer', replace: '    observer' },
+    ],
+  },
+  {
+    name: 'a checkpoint counts as complete although its manifest could not be written',
+    changes: [
+      {
+        file: CHECKPOINTING,
+        find: '    if (!this.#store(manifest, record)) return\n',
+        replace: '    this.#store(manifest, record)\n',
+      },
+    ],
+  },
+  {
+    name: 'the barrier goes out behind the records that follow the snapshot',
+    changes: [
+      {
+        file: TASK,
+        find: "    for (const output of outputs) output.sendControl({ kind: 'barrier', checkpoint })\n",
+        replace: '    this.lateBarrier = checkpoint\n',
+      },
+      {
+        file: TASK,
+        find: '    return this.#work() || wrote || recorded\n',
+        replace:
+          "    const late = this.lateBarrier\n    const worked = this.#work()\n    if (late === 0) return worked || wrote || recorded\n    for (const output of this.#parts.outputs) output.sendControl({ kind: 'barrier', checkpoint: late })\n    this.lateBarrier = 0\n    return true\n",
+      },
+      { file: TASK, find: '  get state(): TaskState {', replace: '  lateBarrier = 0\n\n  get state(): TaskState {' },
+    ],
+  },
+  {
+    name: 'channels are not aligned',
+    changes: [
+      {
+        file: 'src/checkpoint/barrier-aligner.ts',
+        find: "      if (this.#mode === 'exactly-once') this.#held[channel] = true\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'an entry of a snapshot under way is changed before it is written',
+    changes: [
+      {
+        file: 'src/state/grouped-table.ts',
+        find: '    if (entry.epoch === epochs.frozen) this.#write(this.#surroundings.early, entry, group)\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'nobody asks whether the attempt is still the newest',
+    changes: [
+      {
+        file: 'src/checkpoint/store-writes.ts',
+        find: '    if (attempt === this.claim?.attempt && run === this.claim?.run) return\n',
+        replace: '    if (attempt !== undefined && run !== undefined) return\n',
+      },
+    ],
+  },
+  {
+    name: 'the position of a source is taken behind the barrier',
+    changes: [
+      {
+        file: TASK,
+        find: '    this.#takeSnapshot(checkpoint, undefined)\n    return true\n  }\n\n  #stepSource',
+        replace:
+          '    const early = this.#parts.reading!.positions()\n    this.early = early\n    this.#takeSnapshot(checkpoint, undefined)\n    return true\n  }\n\n  early: unknown\n\n  #stepSource',
+      },
+      {
+        file: TASK,
+        find: '    return [{ ...source!, records: this.#recordsRead, splits: reading.positions() }, ...rest]\n',
+        replace:
+          '    const splits = (this.early as ReturnType<typeof reading.positions>) ?? reading.positions()\n    const next = reading.next(1)\n    if (next.type === "records") { this.#recordsRead += next.records.length; this.#batch = { values: next.records, timestamps: undefined }; this.#batchIndex = 0; this.#channel = 0; this.#receiver = this.#chain.head; return [{ ...source!, records: this.#recordsRead, splits: reading.positions() }, ...rest] }\n    return [{ ...source!, records: this.#recordsRead, splits }, ...rest]\n',
+      },
+    ],
+  },
+  {
+    name: 'the watermark of an operator is not restored',
+    changes: [
+      {
+        file: 'src/checkpoint/restore.ts',
+        find: '  const watermark = minimum(sources.map((share) => share.operator.watermark))\n',
+        replace: '  const watermark = WATERMARK_NONE\n',
+      },
+    ],
+  },
+  {
+    name: 'what was prepared for the next checkpoint is committed with this one',
+    changes: [
+      {
+        file: 'src/checkpoint/commit-ledger.ts',
+        find: '      if (committable.checkpoint > this.#completed) continue\n',
+        replace: '      if (committable.checkpoint > this.#completed + 1) continue\n',
+      },
+    ],
+  },
+  {
+    name: 'tasks are not told that a checkpoint was given up',
+    changes: [{ file: CHECKPOINTING, find: "    broadcast({ type: 'abort-checkpoint', attempt, checkpoint })\n", replace: '' }],
+  },
+  {
+    name: 'what was staged for an aborted checkpoint is forgotten',
+    changes: [
+      {
+        file: 'src/checkpoint/commit-ledger.ts',
+        find: '    this.#completed = checkpoint\n  }\n\n  /** These sinks',
+        replace:
+          '    this.#completed = checkpoint\n    for (const [id, [first]] of this.#prepared) if (first !== undefined && first.checkpoint < checkpoint) this.#prepared.delete(id)\n  }\n\n  /** These sinks',
+      },
+    ],
+  },
+  {
+    name: 'changes that were written for an aborted checkpoint are forgotten',
+    changes: [
+      {
+        file: 'src/checkpoint/delta-book.ts',
+        find: '    const listed = this.#deltas.filter((delta) => delta.checkpoint <= checkpoint && delta.checkpoint > foldedThrough)\n',
+        replace:
+          '    const listed = this.#deltas.filter((delta) => (delta.checkpoint === checkpoint || this.listed.has(delta.checkpoint)) && delta.checkpoint > foldedThrough)\n    this.listed.add(checkpoint)\n',
+      },
+      {
+        file: 'src/checkpoint/delta-book.ts',
+        find: '  onStored(deltas',
+        replace: '  readonly listed = new Set<number>()\n\n  onStored(deltas',
+      },
+    ],
+  },
+  {
+    name: 'a region that starts again keeps what its sinks had prepared',
+    changes: [{ file: CHECKPOINTING, find: '    committers.ledger.onRestarted(operators)\n', replace: '' }],
+  },
+  {
+    name: 'a region that starts again keeps the changes that it had written',
+    changes: [
+      {
+        file: CHECKPOINTING,
+        find: '    store.forgetDeltas(this.#deltas.onRestarted(operators, store.latestCheckpoint!))\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'what is on its way is not part of an unaligned snapshot',
+    changes: [
+      {
+        file: 'src/runtime/channel-recorder.ts',
+        find: '    this.#batches[channel]!.push({',
+        replace: '    if (channel >= 0) return\n    this.#batches[channel]!.push({',
+      },
+    ],
+  },
+  {
+    name: 'a record is read between the look ahead and its turn, and not recorded',
+    changes: [
+      {
+        file: 'src/runtime/input-gate.ts',
+        find: 'this.#recorder?.waitsFor(channel) ? undefined : this.#channels[channel]!.poll()',
+        replace: 'this.#channels[channel]!.poll()',
+      },
+      {
+        file: 'src/runtime/input-gate.ts',
+        find: '    if (this.#recorder?.waitsFor(channel)) this.takeAhead(this.#recorder)\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'watermarks overtake what was on its way to the middle of a chain',
+    changes: [
+      { file: TASK, find: '    for (const { operator } of parts.chainedInFlight) parts.chain.hold(operator)\n', replace: '' },
+      { file: TASK, find: 'this.#chain.release(this.#restoring)', replace: 'undefined' },
+    ],
+  },
+  {
+    name: 'a base that is folded beyond the oldest kept checkpoint',
+    changes: [
+      {
+        file: 'src/checkpoint/checkpoint-store.ts',
+        find: '    return this.retained().slice(0, -retain)\n',
+        replace: '    return this.retained().slice(0, -retain + 1 === 0 ? undefined : -retain + 1)\n',
+      },
+    ],
+  },
+]
