@@ -1,23 +1,6 @@
 import type { Manifest } from '../../checkpoint/manifest.ts'
 import { encodeValue } from '../../core/value-codec.ts'
-
-/** Something that must never happen, and has. */
-export interface Violation {
-  readonly invariant:
-    | 'nothing is lost'
-    | 'nothing is doubled'
-    | 'nothing uncommitted is visible'
-    | 'watermarks never go back'
-    | 'positions never go back'
-    | 'one attempt completes checkpoints'
-    | 'queues are bounded'
-    | 'the job comes on'
-    | 'errors are those of the faults'
-    | 'the check of the job'
-  readonly message: string
-  /** The step of the simulation after which it was seen. */
-  readonly step: number
-}
+import type { Violation } from './violation.ts'
 
 /** What is visible at each sink, as often as it is: the bytes of each record, as text. */
 export type Outputs = ReadonlyMap<string, ReadonlyMap<string, number>>
