@@ -4,12 +4,12 @@ import type { Timers } from '../core/time.ts'
 /**
  * A fold begins when so much waits: by share of the base, in bytes, rows, or chunks, which each manifest lists. The later it begins, the more changes
  * of one row it finds and the closer together its rows lie, so the less it costs. But what waits lies in the file beside the base, and a restart
- * folds it before the first record: so many rows take it about a second.
+ * folds it before the first record: so many rows take it about a third of a second.
  */
 const SHARE_OF_BASE = 0.4
 const BYTES_MIN = 256 << 10
-const BYTES_MAX = 32 << 20
-const ROWS_MAX = 1_000_000
+const BYTES_MAX = 16 << 20
+const ROWS_MAX = 400_000
 const CHUNKS_MAX = 512
 /**
  * By so much more, folding is too slow for the pace of the checkpoints. It takes longer steps then, the longer the more there is: each message of a

@@ -75,7 +75,7 @@ describe('folding', () => {
   test('begins when it lies in many chunks or has many rows, however few bytes those have', async () => {
     for (const [what, enough] of [
       ['chunks', 512],
-      ['rows', 1_000_000],
+      ['rows', 400_000],
     ] as const) {
       const store = Object.assign(new FakeStore(), { waitingBytes: 1_000 })
       const { own, folded } = folding(store)
@@ -92,7 +92,7 @@ describe('folding', () => {
 
   test('waits for no more than a bound, however large the base is, and for a little, however small', async () => {
     for (const [baseBytes, enough] of [
-      [4_096 * MEBIBYTE, 32 * MEBIBYTE],
+      [4_096 * MEBIBYTE, 16 * MEBIBYTE],
       [0, MEBIBYTE / 4],
     ] as const) {
       const store = Object.assign(new FakeStore(), { baseBytes })

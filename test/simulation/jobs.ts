@@ -44,6 +44,32 @@ export const JOBS: Readonly<Record<string, () => Job>> = {
     keyed.window(slidingWindow(200, 100)).aggregate(sum).to(shown())
     return windows
   },
+  /** A watermark close behind the records, from one reader: nothing is late, as long as nothing overtakes it. */
+  tight() {
+    const tight = job('tight')
+    const readings = tight
+      .from(generate({ count: 200, at: reading(0, 5) }))
+      .withParallelism(1)
+      .withTimestamps(({ at }) => at, { maxOutOfOrderness: 41 })
+      .withParallelism(1)
+    const sums = readings
+      .keyBy(({ key }) => key)
+      .window(tumblingWindow(60))
+      .aggregate({ create: () => 0, add: (total: number, { id }: Reading) => total + id })
+    sums.to(shown())
+    sums.late.to(shown())
+    return tight
+  },
+  /** So many keys that a snapshot is written in several slices. */
+  wide() {
+    const wide = job('wide', { maxParallelism: 4 })
+    wide
+      .from(generate({ count: 900, at: (index) => (index * 7) % 450 }))
+      .keyBy((n) => n)
+      .count()
+      .to(shown())
+    return wide
+  },
   sessions() {
     const sessions = job('sessions')
     const readings = sessions.from(generate({ count: 150, at: reading(0, 6) })).withTimestamps(({ at }) => at, ALL)

@@ -118,8 +118,14 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'tasks are not told that a checkpoint was given up',
-    changes: [{ file: CHECKPOINTING, find: "    broadcast({ type: 'abort-checkpoint', attempt, checkpoint })\n", replace: '' }],
+    name: 'what dead attempts have staged is not aborted',
+    changes: [
+      {
+        file: 'src/control/committers.ts',
+        find: "      await located(operator, 'OUTPUT_UNWRITABLE', () => committer.open({ ...how, pending: decoded(own) }))\n",
+        replace: '      if (how.attempt < 0) await committer.open({ ...how, pending: decoded(own) })\n',
+      },
+    ],
   },
   {
     name: 'what was staged for an aborted checkpoint is forgotten',
@@ -173,26 +179,8 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'a record is read between the look ahead and its turn, and not recorded',
-    changes: [
-      {
-        file: 'src/runtime/input-gate.ts',
-        find: 'this.#recorder?.waitsFor(channel) ? undefined : this.#channels[channel]!.poll()',
-        replace: 'this.#channels[channel]!.poll()',
-      },
-      {
-        file: 'src/runtime/input-gate.ts',
-        find: '    if (this.#recorder?.waitsFor(channel)) this.takeAhead(this.#recorder)\n',
-        replace: '',
-      },
-    ],
-  },
-  {
     name: 'watermarks overtake what was on its way to the middle of a chain',
-    changes: [
-      { file: TASK, find: '    for (const { operator } of parts.chainedInFlight) parts.chain.hold(operator)\n', replace: '' },
-      { file: TASK, find: 'this.#chain.release(this.#restoring)', replace: 'undefined' },
-    ],
+    changes: [{ file: 'src/runtime/operator-chain.ts', find: '    this.#openFrom(place)\n', replace: '    this.#openFrom(0)\n' }],
   },
   {
     name: 'a base that is folded beyond the oldest kept checkpoint',

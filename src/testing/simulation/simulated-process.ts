@@ -128,7 +128,9 @@ export class SimulatedProcess {
       sleep: (ms, signal) => this.#sleep(ms, signal),
     })
     store.sweep()
-    const clock = { now: () => this.wallMs, elapsed: () => 0 }
+    // Each look at the clock finds that time has passed, so that long work is done in slices.
+    let workedMs = 0
+    const clock = { now: () => this.wallMs, elapsed: () => (workedMs += random.fraction() * 0.5) }
     const note = (words: () => string): void => world.note(words)
     const attempts = new Attempts(
       {

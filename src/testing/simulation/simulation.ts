@@ -115,6 +115,7 @@ class Simulation {
   #starts = 0
   #checkpoints = 0
   #parallelism: number
+  #hasTakeover = false
   #latest: string | undefined
 
   constructor(job: Job | (() => Job), options: SimulateOptions, expected: Outputs | undefined, keepsHistory: boolean) {
@@ -192,6 +193,7 @@ class Simulation {
     }
     if (this.#processes.length === 1 && this.#faults.happens('takeover', 0.1)) {
       this.#world.note(() => `process ${process.pid} is thought to be dead`)
+      this.#hasTakeover = true
       this.#start()
     }
   }
@@ -316,6 +318,9 @@ class Simulation {
     const wrong = this.#options.check?.(this.#output.values)
     if (wrong !== undefined) this.#report('the check of the job', wrong)
     this.#output.atEnd()
+    // What a process prepared from which the state had been taken is swept by the next start only.
+    const left = this.#hasTakeover ? [] : [...this.#targets.values()].flatMap(({ pending }) => pending)
+    if (left.length > 0) this.#report('nothing is left behind', `staged, and neither shown nor swept: ${left.join(', ')}`)
   }
 }
 
