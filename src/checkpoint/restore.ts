@@ -1,8 +1,11 @@
 import { groupsOfSubtask } from '../core/key-groups.ts'
 import { WATERMARK_END, WATERMARK_NONE } from '../core/time.ts'
-import type { ChannelPlan, ExecutionPlan, OperatorPlan, TaskPlan } from '../graph/execution-plan.ts'
+import type { ExecutionPlan, OperatorPlan, TaskPlan } from '../graph/execution-plan.ts'
 import { channelsOfEdge, subtaskName } from '../graph/execution-plan.ts'
 import type { OperatorRestore, SplitState, SubtaskRestore } from '../protocol/messages.ts'
+import type { FormerExchange, Place } from './former-exchanges.ts'
+import { formerExchanges, placesOf, renamedChannels } from './former-exchanges.ts'
+import type { DealtInFlight } from './in-flight.ts'
 import { dealInFlight } from './in-flight.ts'
 import type { Manifest, StoredDelta, StoredOperator, StoredSubtask } from './manifest.ts'
 
@@ -21,7 +24,9 @@ export function dealCheckpoint(manifest: Manifest, plan: ExecutionPlan, unfolded
   const restores: Record<string, SubtaskRestore> = {}
   const stored = storedOperators(manifest)
   const inFlight = dealInFlight(manifest, plan)
-  const silent = silentSubtasks(plan, stored, new Set(inFlight.keys()))
+  const silent = silentSubtasks(plan, stored, new Set([...inFlight].filter(([, own]) => own.holdsRecords).map(([name]) => name)))
+  const replaysFirst = [...inFlight.values()].some(({ isParted }) => isParted)
+  const places = placesOf(formerExchanges(manifest), plan)
   // A chunk that several subtasks need is read once.
   const chunks = new Map<StoredDelta, Uint8Array<ArrayBuffer>>()
   const read = (delta: StoredDelta): Uint8Array<ArrayBuffer> => {
@@ -38,17 +43,11 @@ export function dealCheckpoint(manifest: Manifest, plan: ExecutionPlan, unfolded
       })
       const name = subtaskName(task.id, subtask)
       const own = inFlight.get(name)
+      const watermark = operators[0]![1].watermark
       restores[name] = {
         ...(own === undefined ? {} : { inFlight: own.channels, chainedInFlight: own.chained }),
-        channelWatermarks: restoreChannels(
-          manifest,
-          plan,
-          task,
-          subtask,
-          stored,
-          silent,
-          new Set(own?.channels.map(({ channel }) => channel)),
-        ),
+        ...(replaysFirst ? { replaysFirst } : {}),
+        channelWatermarks: restoreChannels({ manifest, plan, places, silent }, task, subtask, watermark, own),
         operators: Object.fromEntries(operators),
       }
     }
@@ -162,40 +161,53 @@ function dealSplits(former: readonly FormerSubtask[], parallelism: number, subta
   return all.filter((split) => split.index % parallelism === subtask)
 }
 
-function restoreChannels(
-  manifest: Manifest,
-  plan: ExecutionPlan,
-  task: TaskPlan,
-  subtask: number,
-  stored: Map<string, readonly FormerSubtask[]>,
-  silent: ReadonlySet<string>,
-  withInFlight: ReadonlySet<string>,
-): Record<string, number> {
-  const former = manifest.subtasks.find((candidate) => candidate.task === task.id && candidate.subtask === subtask)
-  const fallback = minimum((stored.get(task.id) ?? []).map((share) => share.operator.watermark))
-  const channels = plan.edges
-    .filter((edge) => edge.toTask === task.id)
-    .flatMap((edge) => {
-      const own = channelsOfEdge(plan, edge).filter((channel) => channel.to === subtask)
-      // Of a sender that is silent from now on, records may still be on their way.
-      const isSilent = ({ id, from }: ChannelPlan): boolean =>
-        silent.has(subtaskName(edge.fromTask, from)) && !withInFlight.has(id)
-      return own.map((channel) => ({ id: channel.id, isSilent: isSilent(channel) }))
-    })
-  const unchanged =
-    former !== undefined &&
-    former.parallelism === task.parallelism &&
-    sameNames(
-      channels.map(({ id }) => id),
-      former.channelWatermarks,
-    )
-  return Object.fromEntries(
-    channels.map(({ id, isSilent }) => [id, isSilent ? WATERMARK_END : unchanged ? former.channelWatermarks[id]! : fallback]),
-  )
+/** What the watermarks of channels follow from. */
+interface ChannelParts {
+  readonly manifest: Manifest
+  readonly plan: ExecutionPlan
+  readonly places: ReadonlyMap<FormerExchange, Place>
+  readonly silent: ReadonlySet<string>
 }
 
-function sameNames(channels: readonly string[], watermarks: Readonly<Record<string, number>>): boolean {
-  return channels.length === Object.keys(watermarks).length && channels.every((channel) => channel in watermarks)
+/**
+ * As stored, when the channels are the same. Else the one that the reader begins with: its senders say again what they had sent, and never less. Where
+ * records were on their way they do so only behind these, so there the channels begin with it, all but the one that brings the records.
+ */
+function restoreChannels(
+  { manifest, plan, places, silent }: ChannelParts,
+  task: TaskPlan,
+  subtask: number,
+  watermark: number,
+  inFlight: DealtInFlight | undefined,
+): Record<string, number> {
+  const withInFlight = new Set(inFlight?.channels.map(({ channel }) => channel))
+  const channels = plan.edges
+    .filter((edge) => edge.toTask === task.id)
+    .flatMap((edge) =>
+      channelsOfEdge(plan, edge)
+        .filter(({ to }) => to === subtask)
+        // Of a sender that is silent from now on, records may still be on their way.
+        .map(({ id, from }) => ({ id, edge, isSilent: silent.has(subtaskName(edge.fromTask, from)) && !withInFlight.has(id) })),
+    )
+  const stored = storedChannels(manifest, task, subtask, places)
+  const isUnchanged = stored?.size === channels.length && channels.every(({ id }) => stored.has(id))
+  const beginning = (id: string, edge: number): number => {
+    if (isUnchanged) return stored.get(id)!
+    const sent = inFlight?.holdsRecords && !withInFlight.has(id) ? inFlight.sent.get(edge) : undefined
+    return Math.max(watermark, sent ?? WATERMARK_NONE)
+  }
+  return Object.fromEntries(channels.map(({ id, edge, isSilent }) => [id, isSilent ? WATERMARK_END : beginning(id, edge.index)]))
+}
+
+/** The channels of the subtask that was at this place, when there were as many. */
+function storedChannels(
+  manifest: Manifest,
+  task: TaskPlan,
+  subtask: number,
+  places: ReadonlyMap<FormerExchange, Place>,
+): ReadonlyMap<string, number> | undefined {
+  const former = manifest.subtasks.find((candidate) => candidate.task === task.id && candidate.subtask === subtask)
+  return former?.parallelism === task.parallelism ? renamedChannels(former, places) : undefined
 }
 
 function minimum(watermarks: readonly number[]): number {

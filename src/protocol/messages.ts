@@ -246,6 +246,8 @@ export interface SubtaskRestore {
   readonly inFlight?: readonly InFlight[]
   /** What comes before that, in this order. */
   readonly chainedInFlight?: readonly ChainedInFlight[]
+  /** Nothing new is handled before everything that was on its way to any subtask, and what became of it, has come through. */
+  readonly replaysFirst?: boolean
 }
 
 export interface OperatorRestore {

@@ -171,6 +171,7 @@ class TaskBuilder {
       maxParallelism: this.#deployment.plan.maxParallelism,
       inFlight: restore.inFlight ?? [],
       chainedInFlight: restore.chainedInFlight ?? [],
+      replaysFirst: restore.replaysFirst === true,
       reports: {
         deltas: (checkpoint, operator, chunks) => this.#reports.deltas(checkpoint, operator, chunks),
         acknowledge: (checkpoint, snapshot, timing) => this.#reports.acknowledge(checkpoint, snapshot, timing),

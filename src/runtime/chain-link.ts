@@ -79,11 +79,9 @@ export class ChainLink implements OperatorContext {
   /** Who gets the watermarks: the next operators behind that act on them, and all channels on the way. */
   readonly #timeReaders: readonly ChainLink[]
   readonly #timeChannels: readonly OutputChannel[]
-  /** The operator before this one in the chain. */
+  /** The operator before this one in the chain, once it is open. */
   #before: ChainLink | undefined
   #watermark: number
-  /** The newest watermark that waits; `undefined`: none has to. */
-  #heldWatermark: number | undefined
   #pendingWatermark: number
   #emittedWatermark: number
   /** The current watermark has not been passed on yet: something due waits for room. */
@@ -109,7 +107,6 @@ export class ChainLink implements OperatorContext {
     this.parallelism = environment.task.parallelism
     this.clock = environment.clock
     this.output = this.#receiverOf('main')
-    for (const reader of readers) reader.#before = this
     this.#timeReaders = readers.flatMap((reader) => (reader.#actsOnTime ? [reader] : reader.#timeReaders))
     this.#timeChannels = [
       ...exchanges.flatMap(({ exchange }) => exchange.channels),
@@ -258,6 +255,12 @@ export class ChainLink implements OperatorContext {
 
   // Its life in the chain
 
+  /** From now on the operators behind it hear of it. */
+  open(): void {
+    for (const reader of this.#readers) reader.#before = this
+    this.operator.open?.()
+  }
+
   /**
    * Says the restored watermark again: a reader whose parallelism has changed does not know it, and would wait for the next one. Who makes or
    * delays watermarks says by itself what it has given out.
@@ -270,23 +273,7 @@ export class ChainLink implements OperatorContext {
     for (const { exchange } of this.#exchanges) for (const channel of exchange.channels) channel.addWatermark(watermark)
   }
 
-  /** Watermarks wait, because records that were before them have not come yet. */
-  holdWatermarks(): void {
-    this.#heldWatermark = WATERMARK_NONE
-  }
-
-  /** They have: what waited comes now. */
-  releaseWatermarks(): void {
-    const watermark = this.#heldWatermark ?? WATERMARK_NONE
-    this.#heldWatermark = undefined
-    this.receiveWatermark(watermark)
-  }
-
   receiveWatermark(watermark: number): void {
-    if (this.#heldWatermark !== undefined) {
-      this.#heldWatermark = Math.max(this.#heldWatermark, watermark)
-      return
-    }
     if (watermark <= this.#pendingWatermark) return
     this.#pendingWatermark = watermark
     if (this.#firing || this.#makesDue(watermark)) {

@@ -18,6 +18,7 @@ interface Ahead {
  * 1. What was on its way when a restored snapshot was taken comes before everything that comes in, on whatever channel: after a change of parallelism
  *    the next records of a key may come from another sender than those on their way.
  * 2. What an unaligned snapshot had to look at comes before everything else of its channel.
+ * 3. Where what was on its way comes first in the whole job (`holdNew`), a channel that has brought all of it is held until all have.
  */
 export class InputGate {
   readonly #channels: readonly ChannelReader[]
@@ -27,6 +28,8 @@ export class InputGate {
   #restored = 0
   #cursor = 0
   #recorder: ChannelRecorder | undefined
+  /** By channel, whether it has brought everything that was on its way to those before it; absent when nobody asks. */
+  #isThrough: boolean[] | undefined
 
   constructor(channels: readonly ChannelReader[], aligner: BarrierAligner) {
     this.#channels = channels
@@ -53,6 +56,7 @@ export class InputGate {
   }
 
   #isInTurn(channel: number): boolean {
+    if (this.#isThrough?.[channel]) return false
     return !this.#aligner.isHeld(channel) && (this.#restored === 0 || this.#ahead[channel]![0]?.counts === false)
   }
 
@@ -71,6 +75,20 @@ export class InputGate {
   /** Whether `poll` would find something. */
   get readable(): boolean {
     return this.#channels.some((channel, index) => this.#isInTurn(index) && (this.#ahead[index]!.length > 0 || channel.readable))
+  }
+
+  /** Channels are held once everything that was on its way has come through them, until it has through all. */
+  holdNew(): void {
+    this.#isThrough = this.#channels.map(() => false)
+  }
+
+  /** Everything that was on its way has come through this channel. True when it has through all: from now on what is new is read. */
+  onThrough(channel: number): boolean {
+    if (this.#isThrough === undefined) return false
+    this.#isThrough[channel] = true
+    if (!this.#isThrough.every((each) => each)) return false
+    this.#isThrough = undefined
+    return true
   }
 
   /** What was on its way in a channel when the restored snapshot was taken. */

@@ -14,6 +14,13 @@ export type ExchangesOf = (
   cell: RecordCell,
 ) => readonly { readonly output: string; readonly exchange: Exchange }[]
 
+/** An operator of a chain, for what comes to it from elsewhere than from the one before it. */
+export interface ChainEntry {
+  readonly receiver: Receiver
+  /** As `OperatorChain.onWatermark`, which speaks to the first operator. */
+  receiveWatermark(watermark: number): void
+}
+
 /**
  * The operators of a task, called directly by each other. Records run down the chain inside one call. Watermarks go operator by
  * operator: each fires what is due, and only then passes the watermark on, so that it never overtakes a result.
@@ -27,10 +34,13 @@ export class OperatorChain {
   readonly second: Receiver | undefined
   readonly #links: readonly ChainLink[]
   readonly #backpressure: Backpressure
-  readonly #timed: readonly ChainLink[]
   readonly #keyed: readonly ChainLink[]
-  /** Operators with results that come in from outside. */
-  readonly #delivering: readonly ChainLink[]
+  /** The first of those that are open; those before it do nothing yet. */
+  #firstOpen: number
+  /** Of those that are open, the ones that act by the clock. */
+  #timed: readonly ChainLink[] = []
+  /** Of those that are open, the ones with results that come in from outside. */
+  #delivering: readonly ChainLink[] = []
 
   constructor(environment: ChainEnvironment, exchangesOf: ExchangesOf, restores: Readonly<Record<string, OperatorRestore>>) {
     const links = new Map<string, ChainLink>()
@@ -44,38 +54,36 @@ export class OperatorChain {
     this.#backpressure = environment.backpressure
     this.head = this.#links[0]!.receiver
     this.second = this.#links[0]!.second
-    this.#timed = this.#links.filter((link) => link.operator.nextProcessingTime !== undefined)
     this.#keyed = this.#links.filter((link) => link.keyed !== undefined)
-    this.#delivering = this.#links.filter((link) => link.operator.deliver !== undefined)
+    this.#firstOpen = this.#links.length
   }
 
-  /** Takes records that come to an operator of the chain from elsewhere than from the one before it. */
-  receiverOf(operator: string): Receiver {
-    return this.#link(operator).receiver
-  }
-
-  /** Until `release` no watermark comes to this operator: there are records that must come before. */
-  hold(operator: string): void {
-    this.#link(operator).holdWatermarks()
-  }
-
-  release(operator: string): void {
-    this.#link(operator).releaseWatermarks()
-  }
-
-  #link(operator: string): ChainLink {
-    const link = this.#links.find(({ operatorId }) => operatorId === operator)
-    assert(link !== undefined, `no operator '${operator}' in the chain`)
-    return link
-  }
-
+  /** Opens all operators that are not open yet; from then on they are one chain. */
   open(): void {
-    for (const link of this.#links.toReversed()) link.operator.open?.()
+    this.#openFrom(0)
     for (const link of this.#links) link.announce()
   }
 
+  /**
+   * Opens the chain from its end up to this operator, which then takes records and watermarks that come to it from elsewhere than from the one
+   * before. Those before it give nothing out until they are opened, neither results nor the watermarks that they had given out before.
+   */
+  openUpTo(operator: string): ChainEntry {
+    const place = this.#links.findIndex(({ operatorId }) => operatorId === operator)
+    assert(place >= 0, `no operator '${operator}' in the chain`)
+    this.#openFrom(place)
+    return this.#links[place]!
+  }
+
+  #openFrom(first: number): void {
+    while (this.#firstOpen > first) this.#links[--this.#firstOpen]!.open()
+    const open = this.#links.slice(this.#firstOpen)
+    this.#timed = open.filter((link) => link.operator.nextProcessingTime !== undefined)
+    this.#delivering = open.filter((link) => link.operator.deliver !== undefined)
+  }
+
   onBatchEnd(): void {
-    for (const link of this.#links) link.operator.onBatchEnd?.()
+    for (let index = this.#firstOpen; index < this.#links.length; index++) this.#links[index]!.operator.onBatchEnd?.()
   }
 
   /** Gives the first operator a watermark; `advance` carries it out. */

@@ -3,35 +3,21 @@ import { unreachable } from '../core/assert.ts'
 import type { SluiceError } from '../core/errors.ts'
 import { locateError } from '../core/errors.ts'
 import type { Receiver } from '../core/operator.ts'
-import type { Clock } from '../core/time.ts'
 import { NO_TIMESTAMP, WATERMARK_END } from '../core/time.ts'
-import { decodeValue } from '../core/value-codec.ts'
-import type { TaskPlan } from '../graph/execution-plan.ts'
 import { subtaskName } from '../graph/execution-plan.ts'
-import type { InputSide } from '../graph/stream-graph.ts'
-import type { ChannelReader } from '../protocol/channel.ts'
 import { BATCH_RECORDS } from '../protocol/channel.ts'
-import type { SubtaskCounters } from '../protocol/counters.ts'
-import type { BatchWatermarks, Element, RecordBatch } from '../protocol/element.ts'
-import type {
-  ChainedInFlight,
-  CheckpointMode,
-  InFlight,
-  InFlightBatch,
-  OperatorSnapshot,
-  SubtaskSnapshot,
-} from '../protocol/messages.ts'
-import type { Signals } from '../protocol/signals.ts'
+import type { Element, RecordBatch } from '../protocol/element.ts'
+import type { OperatorSnapshot, SubtaskSnapshot } from '../protocol/messages.ts'
 import type { KeyedBackend } from '../state/keyed-backend.ts'
 import { closeAll } from './chain-link.ts'
+import { ChainReplay } from './chain-replay.ts'
 import { ChannelRecorder } from './channel-recorder.ts'
 import { InputGate } from './input-gate.ts'
 import type { OperatorChain } from './operator-chain.ts'
-import type { Backpressure, OutputChannel } from './output.ts'
 import { Pace } from './pace.ts'
-import type { SnapshotReceiver } from './snapshot-writer.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
 import type { SourceReading } from './split-reading.ts'
+import type { TaskBatch, TaskParts } from './task-parts.ts'
 import type { MergedTime } from './watermark-merger.ts'
 import { WatermarkMerger } from './watermark-merger.ts'
 
@@ -45,53 +31,6 @@ import { WatermarkMerger } from './watermark-merger.ts'
  */
 export type TaskState = 'running' | 'draining' | 'ended' | 'closed'
 
-/** What a task is made of. */
-export interface TaskParts {
-  readonly plan: TaskPlan
-  readonly subtask: number
-  readonly chain: OperatorChain
-  readonly inputs: readonly TaskInput[]
-  readonly outputs: readonly OutputChannel[]
-  readonly backpressure: Backpressure
-  /** Present in tasks that begin with a source. */
-  readonly reading: SourceReading | undefined
-  /** Records read so far, of a source. */
-  readonly recordsRead: number
-  readonly clock: Clock
-  readonly counters: SubtaskCounters
-  readonly lastCheckpoint: number
-  /** The merged watermark that the restored checkpoint stored. */
-  readonly watermark: number
-  readonly mode: CheckpointMode
-  readonly signals: Signals
-  readonly maxParallelism: number
-  /** What was on its way when the restored snapshot was taken. */
-  readonly inFlight: readonly InFlight[]
-  /** The same, to operators that were tasks of their own. */
-  readonly chainedInFlight: readonly ChainedInFlight[]
-  readonly reports: TaskReports
-}
-
-/** What a task tells the thread that runs it. */
-export interface TaskReports extends SnapshotReceiver {
-  /** How far it has come with a checkpoint. */
-  progress(checkpoint: number, phase: 'alignment' | 'snapshot'): void
-  /** It has seen all of its input and sent all of its results. */
-  ended(): void
-}
-
-/** One channel into a task. */
-export interface TaskInput {
-  readonly channel: string
-  readonly reader: ChannelReader
-  readonly watermark: number
-  readonly side: InputSide
-  /** Takes no part in the task's watermark. */
-  readonly timeless: boolean
-  /** How the key of its records is found; absent where there is none. */
-  readonly keyOf?: ((value: unknown) => unknown) | undefined
-}
-
 /**
  * One subtask: input gate or source, operator chain, outputs. A step does a bounded piece of work and returns whether it did anything;
  * it never waits. What always holds:
@@ -100,9 +39,12 @@ export interface TaskInput {
  *   results of one record.
  * - A barrier is met only between two batches with everything before it carried out. Cut of the sinks, barrier downstream and snapshot
  *   are one synchronous step: nothing is emitted between them. What takes time is done beside the next records (`snapshot-writer.ts`).
- * - What a restored snapshot holds for operators in the middle of the chain comes before everything else, barriers included: it is in no channel.
+ * - What a restored snapshot holds for operators in the middle of the chain comes before everything else, barriers included: it is in no channel
+ *   (`chain-replay.ts`).
+ * - Where what was on its way to any task comes first in all of them (`replaysFirst`), a barrier of its own is the border: a source sends it before
+ *   its first record, any other task when it has come through all channels, and until then a channel that has brought it is held.
  * - An unaligned snapshot is taken between two records, whatever waits; what had come in and was not handled is part of it
- *   (`channel-recorder.ts`). Only what a watermark has made due is carried out first.
+ *   (`channel-recorder.ts`). Only these two, and what a watermark has made due, are carried out first.
  */
 export class Task {
   readonly name: string
@@ -120,10 +62,10 @@ export class Task {
   #channel = 0
   #receiver: Receiver
   #batchIndex = 0
-  /** What comes before everything else, to which operator. */
-  readonly #before: { readonly operator: string; readonly batch: InFlightBatch }[]
-  /** The operator whose turn that is. */
-  #restoring = ''
+  /** What comes before everything else. */
+  readonly #replay: ChainReplay
+  /** What was on its way to any task before this one has not come through yet. */
+  #isReplaying: boolean
   #recordsIn = 0
   #recordsRead: number
   /** Checkpoints whose barrier the coordinator wants this source to send, oldest first. */
@@ -171,8 +113,9 @@ export class Task {
       parts.inputs.map((input) => input.reader),
       this.#aligner,
     )
-    this.#before = parts.chainedInFlight.flatMap(({ operator, batches }) => batches.map((batch) => ({ operator, batch })))
-    for (const { operator } of parts.chainedInFlight) parts.chain.hold(operator)
+    this.#replay = new ChainReplay(parts.chain, parts.chainedInFlight)
+    this.#isReplaying = parts.replaysFirst === true
+    if (this.#isReplaying) this.#gate.holdNew()
     for (const { channel, batches } of parts.inFlight) {
       this.#gate.restore(
         parts.inputs.findIndex((input) => input.channel === channel),
@@ -191,7 +134,14 @@ export class Task {
   }
 
   open(): void {
-    this.#chain.open()
+    this.#stepReplay()
+  }
+
+  /** Nothing that was on its way comes behind this any more. */
+  #endReplay(): void {
+    if (!this.#isReplaying) return
+    this.#isReplaying = false
+    for (const output of this.#parts.outputs) output.sendControl({ kind: 'barrier', checkpoint: END_OF_REPLAY })
   }
 
   /** Does a piece of work. False when there was none to do. */
@@ -216,11 +166,11 @@ export class Task {
     if (this.#chain.deliver()) return this.#catchUp()
     if (this.#batch !== undefined) return this.#handleBatch()
     if (this.#state === 'draining' && !this.#chain.pending) return this.#end()
-    const worked = this.#isRestoring
-      ? this.#stepBefore()
-      : this.#parts.reading === undefined
-        ? this.#stepInput()
-        : this.#stepSource(this.#parts.reading)
+    if (!this.#replay.done) {
+      this.#stepReplay()
+      return this.#catchUp()
+    }
+    const worked = this.#parts.reading === undefined ? this.#stepInput() : this.#stepSource(this.#parts.reading)
     // Whoever runs dry sends what it has: full batches under load, no delay without it.
     return worked || this.flush()
   }
@@ -238,7 +188,7 @@ export class Task {
     if (this.#snapshots.busy || (this.#isUrgent && this.#caughtUp && !this.#chain.full)) return true
     if (this.#recorder !== undefined && this.#gate.canTakeAhead(this.#recorder)) return true
     if (this.#held) return this.#controlReadable
-    if (this.#isRestoring && !this.#parts.backpressure.full) return true
+    if (!this.#replay.done && !this.#parts.backpressure.full) return true
     if (this.#parts.backpressure.full) return this.#parts.outputs.every((output) => output.flush())
     if (!this.#caughtUp || this.#batch !== undefined) return true
     if (this.#state === 'draining' && !this.#chain.pending) return true
@@ -335,24 +285,14 @@ export class Task {
 
   // What was on its way to operators in the middle of the chain
 
-  get #isRestoring(): boolean {
-    return this.#before.length > 0 || (this.#batch !== undefined && this.#channel === NO_CHANNEL)
-  }
-
-  #stepBefore(): boolean {
-    const { operator, batch } = this.#before.shift()!
-    this.#restoring = operator
-    this.#receiver = this.#chain.receiverOf(operator)
-    this.#channel = NO_CHANNEL
-    this.#batch = { values: decodeValue(batch.values) as readonly unknown[], timestamps: batch.timestamps }
-    this.#batchIndex = 0
-    this.#nextWatermarkAt = NEVER
-    return this.#handleBatch()
-  }
-
-  /** What its own watermark makes due waits until the last of these records has come. */
-  #onRestored(): void {
-    if (this.#before[0]?.operator !== this.#restoring) this.#chain.release(this.#restoring)
+  /** Begins with the next batch, or with everything else. */
+  #stepReplay(): void {
+    const batch = this.#replay.next()
+    if (batch !== undefined) {
+      this.#receiver = this.#replay.entry!.receiver
+      this.#channel = NO_CHANNEL
+      this.#start(batch)
+    } else if (this.#parts.reading !== undefined) this.#endReplay()
   }
 
   // Inputs
@@ -377,7 +317,9 @@ export class Task {
       case 'active':
         return this.#onMergedTime(this.#merger.onActive(channel))
       case 'barrier':
-        return this.#onBarrier(channel, element.checkpoint)
+        if (element.checkpoint !== END_OF_REPLAY) return this.#onBarrier(channel, element.checkpoint)
+        if (this.#gate.onThrough(channel)) this.#endReplay()
+        return
       case 'end':
         this.#onMergedTime(this.#merger.onEnd(channel))
         if (this.#merger.finished) this.#state = 'draining'
@@ -396,11 +338,15 @@ export class Task {
   #begin(batch: RecordBatch, channel: number): void {
     this.#receiver = this.#parts.inputs[channel]!.side === 'second' ? this.#chain.second! : this.#chain.head
     this.#channel = channel
+    this.#start(batch)
+    this.#recordsIn += batch.values.length
+  }
+
+  #start(batch: TaskBatch): void {
     this.#batch = batch
     this.#batchIndex = 0
     this.#batchWatermarks = 0
     this.#nextWatermarkAt = batch.watermarks?.after[0] ?? NEVER
-    this.#recordsIn += batch.values.length
   }
 
   /** Runs the records of the current batch down the chain until it is done or an output is full. */
@@ -428,8 +374,7 @@ export class Task {
     if (index === this.#nextWatermarkAt) return true
     this.#batch = undefined
     this.#chain.onBatchEnd()
-    if (this.#channel === NO_CHANNEL) this.#onRestored()
-    else this.#parts.reading?.handedOn()
+    if (this.#channel !== NO_CHANNEL) this.#parts.reading?.handedOn()
     if (this.#pace.changed) this.#askForLess()
     this.#catchUp()
     return true
@@ -440,7 +385,11 @@ export class Task {
     const { after, times } = this.#batch!.watermarks!
     const time = times[this.#batchWatermarks++]!
     this.#nextWatermarkAt = after[this.#batchWatermarks] ?? NEVER
-    if (time === WATERMARK_END) this.#onMergedTime(this.#merger.onWatermark(this.#channel, time))
+    const { entry } = this.#replay
+    if (entry !== undefined) {
+      entry.receiveWatermark(time)
+      if (this.#parts.backpressure.behind) this.#catchUp()
+    } else if (time === WATERMARK_END) this.#onMergedTime(this.#merger.onWatermark(this.#channel, time))
     else if (this.#merger.raise(this.#channel, time)) {
       this.#chain.onWatermark(this.#merger.output)
       if (this.#parts.backpressure.behind) this.#catchUp()
@@ -521,7 +470,7 @@ export class Task {
 
   /** Whether a held task could take a barrier, or records to look at later. */
   get #controlReadable(): boolean {
-    if (!this.#caughtUp || this.#batch !== undefined || this.#isRestoring) return false
+    if (!this.#caughtUp || this.#batch !== undefined || !this.#replay.done) return false
     return this.#parts.reading === undefined ? this.#gate.readable : this.#triggerReadable
   }
 
@@ -554,10 +503,9 @@ export class Task {
       case 'records':
         this.#recordsRead += read.records.length
         this.#chain.cell.split = reading.split
-        this.#channel = 0
         this.#receiver = this.#chain.head
-        this.#batch = { values: read.records, timestamps: undefined }
-        this.#batchIndex = 0
+        this.#channel = 0
+        this.#start({ values: read.records, timestamps: undefined })
         // What the end of another split has made due comes first.
         return this.#caughtUp ? this.#handleBatch() : true
       case 'nothing':
@@ -607,7 +555,7 @@ export class Task {
    * come, or the message that it was given up, and acknowledgements wait for their turn.
    */
   get #isUrgent(): boolean {
-    if (this.#recorder !== undefined || this.#isRestoring) return false
+    if (this.#recorder !== undefined || !this.#replay.done || this.#isReplaying) return false
     const { urgent } = this.#parts.signals
     return urgent > this.#lastSnapshot && urgent > this.#givenUp && !this.#aligner.isOver(urgent)
   }
@@ -722,12 +670,8 @@ export class Task {
 
 const SOURCE_RETRY_MS = 5
 
-/** A batch on its way through the chain; what a source has read has neither timestamps nor watermarks. */
-interface TaskBatch {
-  readonly values: readonly unknown[]
-  readonly timestamps: readonly number[] | undefined
-  readonly watermarks?: BatchWatermarks | undefined
-}
+/** Checkpoints are counted from 1: a barrier of this one is the border between what was on its way at the restore and what is new. */
+const END_OF_REPLAY = 0
 
 /** Of records that came out of a restored snapshot. */
 const NO_CHANNEL = -1

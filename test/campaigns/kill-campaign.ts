@@ -67,6 +67,7 @@ const summary = {
   restarts: total((result) => result.restarts),
   checkpoints: total((result) => result.checkpoints),
   unalignedStarts: total((result) => result.unalignedStarts),
+  rescaledUnalignedStarts: total((result) => result.rescaledUnalignedStarts),
   evictingStarts: total((result) => result.evictingStarts),
   differences: total((result) => result.differences.length),
 }

@@ -16,9 +16,8 @@ import { generator } from '../scenarios/ledger.ts'
  * Kills a job again and again at moments that chance draws, starts it again under other settings, and compares what it has written with what an
  * undisturbed run writes.
  *
- * What an unaligned checkpoint finds on its way loses the places of its watermarks when the parallelism changes: it comes first and is in time. So
- * where records are late (`tight`), the parallelism changes only after a checkpoint with nothing on its way; where none are (`exact`), always
- * to 3 and back. At 1 there are other chains, and what is on its way to the middle of a chain is refused.
+ * The parallelism changes at every start, also from a checkpoint with records on their way: one subtask reads the stream in which records are late,
+ * so which of them are follows from its order alone, whoever handles them.
  */
 
 /** What happens beside kills. */
@@ -51,6 +50,8 @@ export interface RoundResult {
   readonly checkpoints: number
   /** Checkpoints with records on their way that a start began with. */
   readonly unalignedStarts: number
+  /** Those of them that had another parallelism than the checkpoint. */
+  readonly rescaledUnalignedStarts: number
   readonly evictingStarts: number
   /** Empty when everything is as it must be. */
   readonly differences: readonly string[]
@@ -129,15 +130,22 @@ export class Round {
   readonly #folder: string
   readonly #history: string[] = []
   readonly #differences: string[] = []
-  #parallelism: number
   #from: string | undefined
-  readonly #counts = { starts: 0, kills: 0, stops: 0, restarts: 0, checkpoints: 0, unalignedStarts: 0, evictingStarts: 0 }
+  readonly #counts = {
+    starts: 0,
+    kills: 0,
+    stops: 0,
+    restarts: 0,
+    checkpoints: 0,
+    unalignedStarts: 0,
+    rescaledUnalignedStarts: 0,
+    evictingStarts: 0,
+  }
 
   constructor(options: RoundOptions) {
     this.#options = options
     this.#random = generator(options.seed)
     this.#folder = mkdtempSync(join(tmpdir(), 'sluice-torture-'))
-    this.#parallelism = this.#draw([1, 2, 3])
   }
 
   async run(): Promise<RoundResult> {
@@ -195,7 +203,7 @@ export class Round {
     if (signal !== null) return existsSync(join(folder, 'state/torture/finished'))
     if (code === 0 && ended?.status === 'stopped') {
       // A run that is stopped before it runs has no checkpoint of its own, and leaves the one that it began with.
-      if (run.count('checkpoint') > 0 && hasRecordsOnTheirWay(join(folder, 'state/torture'), undefined)) {
+      if (run.count('checkpoint') > 0 && parallelismWithRecordsOnTheirWay(join(folder, 'state/torture')) !== undefined) {
         this.#differences.push('a savepoint holds records on their way, so it does not fit another parallelism')
       }
       // Half of the times it goes on with its own state, the other half with the savepoint.
@@ -245,16 +253,16 @@ export class Round {
   }
 
   #drawOptions(folder: string): RunOptions {
-    const isUnaligned = hasRecordsOnTheirWay(join(folder, 'state/torture'), this.#from)
-    if (isUnaligned) this.#counts.unalignedStarts++
-    if (!isUnaligned) this.#parallelism = this.#draw([1, 2, 3])
-    else if (this.#options.bound === 'exact') this.#parallelism = this.#draw([1, 2, 3])
+    const parallelism = this.#draw([1, 2, 3])
+    const before = this.#from === undefined ? parallelismWithRecordsOnTheirWay(join(folder, 'state/torture')) : undefined
+    if (before !== undefined) this.#counts.unalignedStarts++
+    if (before !== undefined && before !== parallelism) this.#counts.rescaledUnalignedStarts++
     const mode = this.#options.barriers ?? this.#draw<BarrierMode>(['aligned', 'unaligned', 'aligned-then-unaligned'])
     const isEvicting = this.#random() < 0.5
     if (isEvicting) this.#counts.evictingStarts++
     const minPause = this.#draw([0, 0, 15])
     return {
-      parallelism: this.#parallelism,
+      parallelism,
       workers: this.#draw([0, 1, 1, 2, 2, 2]),
       checkpoint: {
         every: 20 + Math.floor(this.#random() * 180),
@@ -282,14 +290,14 @@ export class Round {
   }
 }
 
-/** Whether the checkpoint that the next start begins with holds records that were on their way. */
-function hasRecordsOnTheirWay(stateFolder: string, from: string | undefined): boolean {
-  // What a savepoint was is the newest checkpoint of the run that wrote it.
-  if (!existsSync(environmentPath(stateFolder))) return from !== undefined
+/** The parallelism at which the newest checkpoint was taken, when it holds records that were on their way. */
+export function parallelismWithRecordsOnTheirWay(stateFolder: string): number | undefined {
+  if (!existsSync(environmentPath(stateFolder))) return undefined
   const stored = StoredCheckpoints.openForReading(stateFolder)
   try {
-    const latest = stored.latest()
-    return latest?.subtasks.some(({ inFlight }) => inFlight !== undefined && inFlight.length > 0) ?? from !== undefined
+    const { subtasks = [] } = stored.latest() ?? {}
+    const isAligned = subtasks.every(({ inFlight = [] }) => inFlight.length === 0)
+    return isAligned ? undefined : Math.max(...subtasks.map(({ parallelism }) => parallelism))
   } finally {
     void stored.close()
   }

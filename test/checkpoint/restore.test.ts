@@ -7,6 +7,7 @@ import { groupsOfSubtask } from '../../src/core/key-groups.ts'
 import { encodeValue } from '../../src/core/value-codec.ts'
 import type { ExecutionPlan } from '../../src/graph/execution-plan.ts'
 import { channelsOfEdge, planExecution } from '../../src/graph/execution-plan.ts'
+import { describeGraph } from '../../src/graph/stream-graph.ts'
 import type { InFlight, OperatorRestore, SubtaskRestore } from '../../src/protocol/messages.ts'
 import { graphOf, sinkBody } from '../graph/graphs.ts'
 import { sampleManifest } from './manifests.ts'
@@ -15,13 +16,14 @@ const MAX_PARALLELISM = 128
 const parallelism = fc.integer({ min: 1, max: 9 })
 
 /** items-1 -> count-1 (by key) -> out */
+const GRAPH = graphOf([
+  { kind: 'items' },
+  { kind: 'count', from: [[0, 'hash']], keyOf: (value) => value },
+  { kind: 'collect', name: 'out', from: [1], body: sinkBody() },
+])
+
 function planOf(subtasks: number): ExecutionPlan {
-  const graph = graphOf([
-    { kind: 'items' },
-    { kind: 'count', from: [[0, 'hash']], keyOf: (value) => value },
-    { kind: 'collect', name: 'out', from: [1], body: sinkBody() },
-  ])
-  return planExecution(graph, { module: 'file:///job.ts', parallelism: subtasks, maxParallelism: MAX_PARALLELISM, workers: 1 })
+  return planExecution(GRAPH, { module: 'file:///job.ts', parallelism: subtasks, maxParallelism: MAX_PARALLELISM, workers: 1 })
 }
 
 /** One split for each subtask of any plan. */
@@ -53,7 +55,7 @@ function manifestOf(
       }
     }),
   )
-  return sampleManifest(5, { subtasks, committables: [] })
+  return sampleManifest(5, { subtasks, committables: [], graph: describeGraph(GRAPH) })
 }
 
 /** An operator's share; at parallelism 1 all operators are one task. */

@@ -9,7 +9,7 @@ import { Stream } from '../../src/dsl/stream.ts'
 import type { ExecutionPlan } from '../../src/graph/execution-plan.ts'
 import { planExecution, subtaskNames, taskPlan } from '../../src/graph/execution-plan.ts'
 import type { StreamGraph } from '../../src/graph/stream-graph.ts'
-import { nodeIds } from '../../src/graph/stream-graph.ts'
+import { describeGraph, nodeIds } from '../../src/graph/stream-graph.ts'
 import { createCounters, SubtaskCounters } from '../../src/protocol/counters.ts'
 import { Doorbells } from '../../src/protocol/doorbell.ts'
 import type { CheckpointMode, SubtaskSnapshot } from '../../src/protocol/messages.ts'
@@ -98,6 +98,7 @@ export class InlineEngine {
     })
     const manifest = {
       checkpoint: restored,
+      graph: describeGraph(graph),
       subtasks: subtasks as readonly StoredSubtask[],
       deltas,
       dropped: [] as const,

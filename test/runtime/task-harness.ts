@@ -7,6 +7,7 @@ import { LocalChannel } from '../../src/protocol/channel.ts'
 import { createCounters, SubtaskCounters } from '../../src/protocol/counters.ts'
 import type { Element, RecordBatch } from '../../src/protocol/element.ts'
 import type {
+  ChainedInFlight,
   CheckpointMode,
   InFlight,
   OperatorRestore,
@@ -44,6 +45,9 @@ export interface HarnessOptions {
   readonly mode?: CheckpointMode
   /** What was on its way when the restored snapshot was taken. */
   readonly inFlight?: readonly InFlight[]
+  /** The same, to operators that were tasks of their own. */
+  readonly chainedInFlight?: readonly ChainedInFlight[]
+  readonly replaysFirst?: boolean
   /** Watermarks of the channels at the restored snapshot. */
   readonly channelWatermarks?: Readonly<Record<string, number>>
   readonly base?: (operator: string) => OperatorBase | undefined
@@ -146,7 +150,8 @@ export class TaskHarness {
       mode,
       signals: this.signals,
       maxParallelism: 128,
-      chainedInFlight: [],
+      chainedInFlight: options.chainedInFlight ?? [],
+      replaysFirst: options.replaysFirst ?? false,
       inFlight: options.inFlight ?? [],
       reports: {
         deltas: (checkpoint, operatorId, chunks) => {

@@ -7,6 +7,8 @@ interface Transaction {
   readonly records: readonly unknown[]
   readonly checkpoint: number
   readonly attempt: number
+  /** A later attempt had swept already when it came: a call of a thread that was dead by then. */
+  readonly isStray: boolean
   state: 'prepared' | 'committed' | 'aborted'
 }
 
@@ -44,15 +46,17 @@ export class SimulatedTarget {
   readonly #watch: TargetWatch
   readonly #transactions = new Map<string, Transaction>()
   #prepared = 0
+  /** The newest attempt that has swept. */
+  #sweptBy = 0
 
   constructor(name: string, watch: TargetWatch) {
     this.name = name
     this.#watch = watch
   }
 
-  /** Transactions that are neither committed nor aborted. */
+  /** Transactions that are neither committed nor aborted, and should be. */
   get pending(): readonly string[] {
-    return [...this.#transactions.values()].filter(({ state }) => state === 'prepared').map(({ id }) => id)
+    return [...this.#transactions.values()].filter(({ state, isStray }) => state === 'prepared' && !isStray).map(({ id }) => id)
   }
 
   /** The sink of one process. */
@@ -80,7 +84,7 @@ export class SimulatedTarget {
         await faults.before('prepare', this.name)
         if (!isAlive()) return []
         const id = `${run}.${attempt}.${subtask}.${this.#prepared++}`
-        this.#transactions.set(id, { id, records, checkpoint, attempt, state: 'prepared' })
+        this.#transactions.set(id, { id, records, checkpoint, attempt, isStray: attempt < this.#sweptBy, state: 'prepared' })
         await faults.after('prepare', this.name)
         return [{ id }]
       },
@@ -108,6 +112,7 @@ export class SimulatedTarget {
   /** What nobody will commit is aborted: all but what the newest checkpoint lists, and what a later attempt has prepared. */
   #sweep({ pending, attempt }: SinkOpening<Handle>): void {
     const kept = new Set(pending.map(({ id }) => id))
+    this.#sweptBy = Math.max(this.#sweptBy, attempt)
     for (const transaction of this.#transactions.values()) {
       const isLeft = transaction.state === 'prepared' && transaction.attempt <= attempt
       if (isLeft && !kept.has(transaction.id)) transaction.state = 'aborted'
