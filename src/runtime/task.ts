@@ -493,7 +493,9 @@ export class Task {
     if (this.#lastSnapshot >= this.#finalTrigger) return false
     if (this.#draining && reading.idle) return this.#endInput()
     const now = this.#parts.clock.now()
-    if (now < this.#retrySourceAt && this.#retrySourceAt !== Number.POSITIVE_INFINITY) return false
+    // Further off it is only when the clock was set back meanwhile, which must not stop the input.
+    const waitMs = this.#retrySourceAt - now
+    if (waitMs > 0 && waitMs <= SOURCE_RETRY_MS) return false
     this.#retrySourceAt = this.#parts.signals.throttled ? now + SOURCE_RETRY_MS : Number.POSITIVE_INFINITY
     if (this.#parts.signals.throttled) return false
     // A barrier that waits for what was read ahead lets nothing more be read.

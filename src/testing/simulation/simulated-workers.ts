@@ -55,7 +55,7 @@ export class SimulatedThread implements Loop {
         this.#hear = hear
       },
       postMessage: (message: FromWorker) => {
-        if (this.#isAlive) this.#outbox.push(message)
+        if (this.#isAlive) this.#outbox.push(withoutHeap(message))
       },
       close: () => undefined,
     }
@@ -194,6 +194,11 @@ export class SimulatedWorkers implements Workers {
     for (const thread of this.threads) thread.die()
     this.#stopped(this)
   }
+}
+
+/** How full the heap of the real thread is has nothing to do with the simulated one. */
+function withoutHeap(message: FromWorker): FromWorker {
+  return message.type === 'acknowledge' ? { ...message, timing: { ...message.timing, heapBytes: 0 } } : message
 }
 
 /** The words of a message that tell it from others of its type. */
