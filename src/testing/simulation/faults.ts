@@ -25,8 +25,6 @@ export const FAULT_KINDS = [
   'takeover',
   /** After a crash the job is started with another parallelism. */
   'rescale',
-  /** A chunk or a manifest is damaged while the job is down: its start must say so, and after a repair it goes on. */
-  'damage',
 ] as const
 
 export type FaultKind = (typeof FAULT_KINDS)[number]
