@@ -73,7 +73,7 @@ const HEAP_SHARE_MAX = 0.8
  * The hands of the checkpoint coordinator in one attempt: carries out its commands, keeps the books of what has been prepared and changed,
  * and has the rest done that follows from a complete checkpoint: commits, folding, letting old ones go.
  *
- * The one rule that everything here follows: the return of `store.complete` is the completion. Before it nothing is told to anyone; after it
+ * What always holds, and everything here follows from it: the return of `store.complete` is the completion. Before it nothing is told to anyone; after it
  * every error leads forward.
  */
 export class Checkpointing {

@@ -59,8 +59,8 @@ function claimed(job = 'job'): CheckpointStore {
 }
 
 /** Another process that claims the state, does something and then waits to be killed. */
-async function startChild(what: string): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [CHILD, directory, 'job', what], { stdio: ['ignore', 'pipe', 'inherit'] })
+async function startChild(what: string, times = 1): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [CHILD, directory, 'job', what, `${times}`], { stdio: ['ignore', 'pipe', 'inherit'] })
   children.push(child)
   const said: Promise<unknown[]> = once(child.stdout!, 'data')
   const died = once(child, 'exit').then(([code]) => {
@@ -549,12 +549,10 @@ describe('folding', () => {
 
   test('that dies in the middle is done again by the next process', async () => {
     const rowsFound: number[] = []
-    for (const kills of [1, 3, 6, 20]) {
+    // While chunks are read, merged, or rows written.
+    for (const steps of [1, 20, 45, 100, 400]) {
       rmSync(join(directory, 'job'), { recursive: true, force: true })
-      const child = await startChild('fold')
-      // Killed at some place of a long row of steps: while chunks are read, or rows written.
-      await new Promise((resolve) => setTimeout(resolve, 40 * kills))
-      await killed(child)
+      await killed(await startChild('fold', steps))
       const store = openStore()
       store.claim(() => 'mine')
       rowsFound.push(store.sizes().baseRows)

@@ -78,23 +78,17 @@ export class ManifestCheck {
         `attempt ${manifest.attempt} completes checkpoint ${manifest.checkpoint} after attempt ${before.attempt} has completed ${before.checkpoint}`,
       )
     }
-    const [records, recordsBefore] = [totals(manifest, 'records'), totals(before, 'records')]
-    for (const [operator, count] of recordsBefore) {
-      const now = records.get(operator)
-      if (now === undefined || now >= count) continue
-      this.#report(
-        'positions never go back',
-        `'${operator}' has taken ${now} records in checkpoint ${manifest.checkpoint} and ${count} in ${before.checkpoint}`,
-      )
-    }
-    const [watermarks, watermarksBefore] = [totals(manifest, 'watermark'), totals(before, 'watermark')]
-    for (const [operator, watermark] of watermarksBefore) {
-      const now = watermarks.get(operator)
-      if (now === undefined || now >= watermark) continue
-      this.#report(
-        'watermarks never go back',
-        `'${operator}' is at ${now} in checkpoint ${manifest.checkpoint} and was at ${watermark} in ${before.checkpoint}`,
-      )
+    this.#rises('records', 'positions never go back', before, manifest)
+    this.#rises('watermark', 'watermarks never go back', before, manifest)
+  }
+
+  #rises(what: 'records' | 'watermark', invariant: Violation['invariant'], before: Manifest, manifest: Manifest): void {
+    const now = totals(manifest, what)
+    for (const [operator, then] of totals(before, what)) {
+      const own = now.get(operator)
+      if (own === undefined || own >= then) continue
+      const was = `${then} in checkpoint ${before.checkpoint} and ${own} in ${manifest.checkpoint}`
+      this.#report(invariant, `the ${what} of '${operator}': ${was}`)
     }
   }
 }
