@@ -262,15 +262,15 @@ export class ChainLink implements OperatorContext {
   }
 
   /**
-   * Says the restored watermark again: a reader whose parallelism has changed does not know it, and would wait for the next one. Who makes or
-   * delays watermarks says by itself what it has given out.
+   * Says the restored watermark again: a reader over an exchange whose parallelism has changed does not know it, and one in the chain may have been
+   * behind an exchange in which it was on its way. Both would wait for the next one, and behind the end of time there is none. Who makes or delays
+   * watermarks says by itself what it has given out, but the end of time goes through those who make them.
    */
   announce(): void {
-    if (this.operator.makesWatermarks || this.operator.delaysWatermarks) return
+    const { makesWatermarks, delaysWatermarks } = this.operator
     const { watermark } = this
-    if (watermark === WATERMARK_NONE) return
-    this.#emittedWatermark = watermark
-    for (const { exchange } of this.#exchanges) for (const channel of exchange.channels) channel.addWatermark(watermark)
+    if (watermark === WATERMARK_NONE || delaysWatermarks || (makesWatermarks && watermark !== Number.POSITIVE_INFINITY)) return
+    this.emitWatermark(watermark)
   }
 
   receiveWatermark(watermark: number): void {

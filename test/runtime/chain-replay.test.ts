@@ -183,6 +183,42 @@ describe('what was on its way to the middle of a chain', () => {
   })
 })
 
+describe('a watermark that was on its way over an exchange that is part of a chain now, without a record', () => {
+  const restored = { rescaled: true, watermarkFloors: [], records: 0, states: [], splits: [], deltas: [] }
+
+  test.each([
+    ['of an operator that passes it on', named('a')],
+    ['of one that makes watermarks of its own', named('a', () => ({ makesWatermarks: true }))],
+  ])('is said again by the operator that had said it: the end of time %s', (_, first) => {
+    const seen: unknown[] = []
+    const timed = operator('timed', () => ({ onRecord: () => undefined, onWatermark: (time) => seen.push(time) > 0 }))
+    const own = harness({
+      operators: [first, named('between'), timed],
+      channelWatermarks: { '0:0:0': Number.POSITIVE_INFINITY },
+      restores: {
+        'a-1': { ...restored, watermark: Number.POSITIVE_INFINITY },
+        'between-1': { ...restored, watermark: Number.POSITIVE_INFINITY },
+        'timed-1': { ...restored, watermark: 3 },
+      },
+    })
+    own.send(0, END)
+    own.run()
+    expect(seen).toEqual([Number.POSITIVE_INFINITY])
+  })
+
+  test('is said again by the operator that had said it: one before the end', () => {
+    const seen: unknown[] = []
+    const timed = operator('timed', () => ({ onRecord: () => undefined, onWatermark: (time) => seen.push(time) > 0 }))
+    const own = harness({
+      operators: [named('a'), timed],
+      restores: { 'a-1': { ...restored, watermark: 8 }, 'timed-1': { ...restored, watermark: 3 } },
+    })
+    own.send(0, records('x'))
+    own.run()
+    expect(seen).toEqual([8])
+  })
+})
+
 describe('where what was on its way comes first in the whole job', () => {
   test('a channel that has brought all of it is held until all have', () => {
     const own = harness({ operators: [named('a')], inputs: 2, replaysFirst: true })
