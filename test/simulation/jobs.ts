@@ -60,6 +60,25 @@ export const JOBS: Readonly<Record<string, () => Job>> = {
     sums.late.to(shown())
     return tight
   },
+  /** Hardly any records: what is on its way at a checkpoint is often nothing but the end of time. */
+  brief() {
+    const brief = job('brief')
+    const readings = brief.from(generate({ count: 6, at: reading(0, 3) })).withTimestamps(({ at }) => at, ALL)
+    const total = { create: () => 0, add: (sum: number, { value }: { value: number }) => sum + value }
+    readings
+      .map(({ key, id }) => ({ key, value: id }))
+      .keyBy(({ key }) => key)
+      .window(tumblingWindow(50))
+      .aggregate(total)
+      .keyBy(({ window }) => window.start)
+      .window(tumblingWindow(100))
+      .aggregate(total)
+      .keyBy(({ value }) => value % 2)
+      .window(tumblingWindow(1_000))
+      .aggregate(total)
+      .to(shown())
+    return brief
+  },
   /** So many keys that a snapshot is written in several slices. */
   wide() {
     const wide = job('wide', { maxParallelism: 4 })

@@ -192,4 +192,15 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'a watermark in flight to what is the middle of a chain now is forgotten',
+    changes: [
+      {
+        file: 'src/runtime/chain-link.ts',
+        find: '    this.emitWatermark(watermark)\n  }\n\n  receiveWatermark',
+        replace:
+          '    this.#emittedWatermark = watermark\n    for (const { exchange } of this.#exchanges) for (const channel of exchange.channels) channel.addWatermark(watermark)\n  }\n\n  receiveWatermark',
+      },
+    ],
+  },
 ]

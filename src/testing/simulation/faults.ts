@@ -75,9 +75,9 @@ export class FaultPlan {
   }
 
   /** Whether the process dies at this point. */
-  diesHere(): boolean {
+  diesHere(factor: number): boolean {
     this.#points++
-    return this.#crashAt === undefined ? this.happens('crash') : this.#points === this.#crashAt
+    return this.#crashAt === undefined ? this.happens('crash', factor) : this.#points === this.#crashAt
   }
 
   /** Nothing goes wrong any more. */

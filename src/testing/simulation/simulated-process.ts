@@ -26,9 +26,12 @@ export interface ProcessParts {
   readonly threads: number
   /** The job, with its ends as this process sees them. */
   readonly graph: (process: SimulatedProcess) => StreamGraph
-  /** Something is on the disk that was not. */
-  readonly onWritten: () => void
+  /** Something is on the disk that was not. True: a checkpoint has come to be complete. */
+  readonly onWritten: () => boolean
 }
+
+/** How much likelier a process dies behind a complete checkpoint than elsewhere. */
+const COMPLETE_FACTOR = 10
 
 /** How a process ended. */
 export type Ending =
@@ -94,10 +97,10 @@ export class SimulatedProcess {
     this.#dieing()
   }
 
-  /** The process may die here. @throws Died */
-  point(name: string): void {
+  /** The process may die here. @param factor how much likelier than elsewhere @throws Died */
+  point(name: string, factor = 1): void {
     if (!this.#isAlive) throw new Died()
-    if (!this.#parts.faults.diesHere()) return
+    if (!this.#parts.faults.diesHere(factor)) return
     this.#parts.world.note(() => `process ${this.pid} dies: ${name}`)
     this.die()
     throw new Died()
@@ -222,8 +225,9 @@ export class SimulatedProcess {
   }
 
   #afterWrite(): void {
-    this.#parts.onWritten()
-    this.point('after a transaction')
+    const isComplete = this.#parts.onWritten()
+    // What goes on behind a checkpoint is what a restore has to set right: it is the likeliest place to die.
+    this.point('after a transaction', isComplete ? COMPLETE_FACTOR : 1)
     if (this.#parts.faults.happens('disk')) throw new Error('the simulated disk fails after it has written')
   }
 }

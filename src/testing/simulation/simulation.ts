@@ -239,7 +239,7 @@ class Simulation {
         watchdog: 'off',
         quiet: true,
         checkpoint: {
-          every: random.between(1, 20),
+          every: random.chance(0.4) ? 1 : random.between(1, 20),
           mode,
           ...(mode === 'aligned-then-unaligned' ? { alignmentTimeout: random.between(1, 10) } : {}),
           timeout: random.pick([50, 1_000, 60_000]),
@@ -282,14 +282,16 @@ class Simulation {
     return bytes === undefined ? -1 : (decodeValue(bytes) as number)
   }
 
-  #seeManifest(): void {
+  /** True: there is a checkpoint that was not there before. */
+  #seeManifest(): boolean {
     const bytes = this.#disk.meta.get('latest')
     const text = bytes?.toString('latin1')
-    if (bytes === undefined || text === this.#latest) return
+    if (bytes === undefined || text === this.#latest) return false
     this.#latest = text
     const checkpoint = decodeValue(bytes) as number
     this.#checkpoints++
     this.#manifests.onManifest(decodeManifest(this.#disk.checkpoints.get(checkpoint)!, checkpoint))
+    return true
   }
 
   async #afterEnd(process: SimulatedProcess, ending: Ending): Promise<void> {
@@ -307,8 +309,14 @@ class Simulation {
     if (this.#starts >= STARTS_MAX) this.#faults.cease()
     this.#world.timeline.pass(this.#random.between(1, 1_000))
     if (this.#options.parallelism === undefined && this.#faults.happens('rescale', 100))
-      this.#parallelism = this.#random.between(1, 4)
+      this.#parallelism = this.#otherParallelism()
     this.#start()
+  }
+
+  /** Often 1, where exchanges fall away and tasks become one. */
+  #otherParallelism(): number {
+    const { random } = this.#faults
+    return this.#parallelism > 1 && random.chance(0.4) ? 1 : random.between(1, 4)
   }
 
   #finished(): void {
