@@ -9,23 +9,27 @@ import { SluiceError } from '../../src/core/errors.ts'
  * 3. A committer that lost its folder in this way cannot release it for its successor.
  *
  * ```ts
- * claimFolder('/data/out', { owner: 'my-job run operator', committer: this })
- * releaseFolder('/data/out', this)
+ * claims.claim('/data/out', { owner: 'my-job run operator', committer: this })
+ * claims.release('/data/out', this)
  * ```
  */
-export function claimFolder(realPath: string, holder: FolderHolder): void {
-  const present = holders.get(realPath)
-  if (present !== undefined && present.owner !== holder.owner) {
-    throw new SluiceError('OUTPUT_SHARED', `Two sinks of this process write to the folder ${realPath}.`, {
-      hint: 'Give each sink a folder of its own.',
-    })
-  }
-  holders.set(realPath, holder)
-}
+export class FolderClaims {
+  readonly #holders = new Map<string, FolderHolder>()
 
-/** Gives the folder back, if this committer still holds it. */
-export function releaseFolder(realPath: string, committer: object): void {
-  if (holders.get(realPath)?.committer === committer) holders.delete(realPath)
+  claim(realPath: string, holder: FolderHolder): void {
+    const present = this.#holders.get(realPath)
+    if (present !== undefined && present.owner !== holder.owner) {
+      throw new SluiceError('OUTPUT_SHARED', `Two sinks of this process write to the folder ${realPath}.`, {
+        hint: 'Give each sink a folder of its own.',
+      })
+    }
+    this.#holders.set(realPath, holder)
+  }
+
+  /** Gives the folder back, if this committer still holds it. */
+  release(realPath: string, committer: object): void {
+    if (this.#holders.get(realPath)?.committer === committer) this.#holders.delete(realPath)
+  }
 }
 
 /** Who writes to a folder. */
@@ -34,5 +38,3 @@ export interface FolderHolder {
   readonly owner: string
   readonly committer: object
 }
-
-const holders = new Map<string, FolderHolder>()

@@ -1,29 +1,31 @@
-import { constants } from 'node:fs'
-import { access, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { makeFolders } from '../../src/core/make-folders.ts'
+import type { Files } from './files.ts'
 
 /**
- * Makes the names in a folder durable: files that were created, renamed or removed in it before the call stay so after a power cut.
+ * Creates a folder with its parents, durably, and checks that files can be made in it.
  *
- * ```ts
- * await rename(staged, final)
- * await syncFolder(dirname(final))
- * ```
+ * A folder is made only when those above it are on the disk. So whoever finds some of them does not have to know who made them: only the innermost
+ * one can be of a process that was killed before its name was synced.
  */
-export async function syncFolder(folder: string): Promise<void> {
-  // Windows has no such call; its file systems journal names by themselves.
-  if (process.platform === 'win32') return
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
+export async function createFolder(files: Files, folder: string): Promise<void> {
+  const missing: string[] = []
+  let innermost = folder
+  for (; !(await files.isFolderThere(innermost)); innermost = dirname(innermost)) missing.push(innermost)
+  await syncAbove(files, innermost)
+  for (const each of missing.reverse()) {
+    await files.makeFolder(each)
+    await files.syncFolder(dirname(each))
   }
+  await files.checkWritable(folder)
 }
 
-/** Creates a folder with its parents, durably, and checks that files can be made in it. */
-export async function createFolder(folder: string): Promise<void> {
-  for (const created of makeFolders(folder)) await syncFolder(dirname(created))
-  await access(folder, constants.W_OK | constants.X_OK)
+/** Whoever may not look into the folder above, or cannot sync it, has not made this one there. */
+const NOT_OURS: ReadonlySet<unknown> = new Set(['EACCES', 'EPERM', 'EINVAL', 'ENOTSUP', 'EROFS'])
+
+async function syncAbove(files: Files, folder: string): Promise<void> {
+  try {
+    await files.syncFolder(dirname(folder))
+  } catch (error) {
+    if (!NOT_OURS.has((error as NodeJS.ErrnoException).code)) throw error
+  }
 }

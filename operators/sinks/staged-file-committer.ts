@@ -1,15 +1,15 @@
-import { readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { diskFull, isNoSpace } from '../../src/core/disk-full.ts'
 import { messageOf, SluiceError } from '../../src/core/errors.ts'
 import type { SinkCommitter, SinkCommitterContext, SinkOpening } from '../../src/core/sink.ts'
-import { claimFolder, releaseFolder } from './folder-claims.ts'
-import { createFolder, syncFolder } from './folders.ts'
+import type { Files } from './files.ts'
+import { createFolder } from './folders.ts'
 import { isFinalName, isStagedLater, isStagedName } from './staged-file-names.ts'
 import type { StagedFile } from './staged-files.ts'
 
 /** Where one committer works. */
 export interface StagedFileCommitterOptions {
+  readonly files: Files
   readonly folder: string
   readonly extension: string
 }
@@ -25,6 +25,7 @@ export interface StagedFileCommitterOptions {
  * ```
  */
 export class StagedFileCommitter implements SinkCommitter<StagedFile> {
+  readonly #files: Files
   readonly #folder: string
   readonly #extension: string
   readonly #context: SinkCommitterContext
@@ -32,6 +33,7 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
   #attempt = 0
 
   constructor(options: StagedFileCommitterOptions, context: SinkCommitterContext) {
+    this.#files = options.files
     this.#folder = options.folder
     this.#extension = options.extension
     this.#context = context
@@ -39,7 +41,7 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
 
   async check({ fresh, overwrite }: SinkOpening<StagedFile>): Promise<void> {
     if (!fresh || overwrite) return
-    const names = await namesIn(this.#folder)
+    const names = await this.#namesIfAny()
     const foreign = names.filter((name) => isFinalName(name, this.#extension))
     if (foreign.length > 0) throw this.#foreignOutput(foreign.length)
   }
@@ -47,7 +49,7 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
   async open(opening: SinkOpening<StagedFile>): Promise<void> {
     try {
       await this.check(opening)
-      await createFolder(this.#folder)
+      await createFolder(this.#files, this.#folder)
       await this.#claim()
       await this.#cleanUp(opening)
     } catch (error) {
@@ -61,7 +63,7 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
     try {
       for (const file of committables) await this.#reveal(file)
       // Also when every file had its name already: the process that renamed it may have died before this line.
-      await syncFolder(this.#folder)
+      await this.#files.syncFolder(this.#folder)
     } catch (error) {
       throw this.#coded(error, 'COMMIT_FAILED', 'Cannot commit to the folder')
     }
@@ -69,7 +71,7 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
 
   async close(finished: boolean): Promise<void> {
     try {
-      if (finished) await this.#removeStaged(await readdir(this.#folder), [], this.#attempt)
+      if (finished) await this.#removeStaged(await this.#files.list(this.#folder), [], this.#attempt)
     } catch (error) {
       // All output is committed. A hidden file that stays is untidy, not wrong.
       this.#context.warn(`Cannot tidy up the folder ${this.#folder}: ${messageOf(error)}`)
@@ -79,10 +81,10 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
   }
 
   async #cleanUp({ attempt, fresh, pending }: SinkOpening<StagedFile>): Promise<void> {
-    const names = await readdir(this.#folder)
+    const names = await this.#files.list(this.#folder)
     if (fresh) await this.#remove(names.filter((name) => isFinalName(name, this.#extension)))
     await this.#removeStaged(names, pending, attempt)
-    await syncFolder(this.#folder)
+    await this.#files.syncFolder(this.#folder)
   }
 
   #foreignOutput(files: number): SluiceError {
@@ -101,17 +103,17 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
   }
 
   async #remove(names: readonly string[]): Promise<void> {
-    for (const name of names) await rm(join(this.#folder, name), { force: true })
+    for (const name of names) await this.#files.remove(join(this.#folder, name))
   }
 
   async #reveal(file: StagedFile): Promise<void> {
     const staged = join(this.#folder, file.staged)
     const final = join(this.#folder, file.final)
-    const [stagedBytes, finalBytes] = [await sizeOf(staged), await sizeOf(final)]
+    const [stagedBytes, finalBytes] = [await this.#files.size(staged), await this.#files.size(final)]
     if (stagedBytes === undefined) return this.#checkCommitted(file, final, finalBytes)
     if (finalBytes !== undefined) throw this.#nameTaken(final)
     if (stagedBytes !== file.bytes) throw this.#torn(staged, stagedBytes, file.bytes)
-    await rename(staged, final)
+    await this.#files.rename(staged, final)
   }
 
   /** The staged file is gone: an earlier commit must have renamed it, or its records are lost. */
@@ -137,13 +139,13 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
 
   async #claim(): Promise<void> {
     const { job, run, operator } = this.#context
-    const path = await realpath(this.#folder)
-    claimFolder(path, { owner: JSON.stringify([job, run, operator]), committer: this })
+    const path = await this.#files.realPath(this.#folder)
+    this.#files.claims.claim(path, { owner: JSON.stringify([job, run, operator]), committer: this })
     this.#claimed = path
   }
 
   #release(): void {
-    if (this.#claimed !== undefined) releaseFolder(this.#claimed, this)
+    if (this.#claimed !== undefined) this.#files.claims.release(this.#claimed, this)
     this.#claimed = undefined
   }
 
@@ -156,22 +158,13 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
   #error(code: SluiceError['code'], message: string, details: { cause?: unknown; hint?: string }): SluiceError {
     return new SluiceError(code, message, { operator: this.#context.operator, ...details })
   }
-}
 
-/** A folder that does not exist yet holds nothing; what else may be wrong with it `open` will say. */
-async function namesIn(folder: string): Promise<readonly string[]> {
-  try {
-    return await readdir(folder)
-  } catch {
-    return []
-  }
-}
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  try {
-    return (await stat(path)).size
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
+  /** A folder that does not exist yet holds nothing; what else may be wrong with it `open` will say. */
+  async #namesIfAny(): Promise<readonly string[]> {
+    try {
+      return await this.#files.list(this.#folder)
+    } catch {
+      return []
+    }
   }
 }

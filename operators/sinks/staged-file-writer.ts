@@ -1,21 +1,14 @@
-import { close, closeSync, fsync, openSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { diskFull, isNoSpace } from '../../src/core/disk-full.ts'
 import { messageOf, SluiceError } from '../../src/core/errors.ts'
 import type { SinkWriter, SinkWriterContext } from '../../src/core/sink.ts'
-import { syncFolder } from './folders.ts'
+import type { Files } from './files.ts'
 import { finalName, stagedName } from './staged-file-names.ts'
 import type { StagedFile } from './staged-files.ts'
 
-const syncFile = promisify(fsync)
-const closeFile = promisify(close)
-
-/** Characters that are collected before they are written as one block. */
-const BLOCK_LENGTH = 256 * 1024
-
 /** Where and how one writer writes. */
 export interface StagedFileWriterOptions<T> {
+  readonly files: Files
   readonly folder: string
   readonly extension: string
   readonly encoder: () => (value: T) => string
@@ -38,6 +31,8 @@ interface OpenFile {
  */
 export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
   readonly #options: StagedFileWriterOptions<T>
+  readonly #files: Files
+  readonly #blockLength: number
   readonly #context: SinkWriterContext
   #encode: (value: T) => string
   #text = ''
@@ -47,6 +42,8 @@ export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
 
   constructor(options: StagedFileWriterOptions<T>, context: SinkWriterContext) {
     this.#options = options
+    this.#files = options.files
+    this.#blockLength = options.files.blockLength
     this.#context = context
     this.#encode = options.encoder()
   }
@@ -54,7 +51,7 @@ export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
   write(value: T): void {
     if (this.#failure !== undefined) throw this.#failure
     this.#text += this.#encode(value)
-    if (this.#text.length >= BLOCK_LENGTH) this.#writeBlock()
+    if (this.#text.length >= this.#blockLength) this.#writeBlock()
   }
 
   prepareCommit(checkpoint: number): readonly StagedFile[] | Promise<readonly StagedFile[]> {
@@ -68,8 +65,8 @@ export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
     this.#file = undefined
     if (file === undefined) return
     try {
-      closeSync(file.descriptor)
-      unlinkSync(join(this.#options.folder, file.name))
+      this.#files.closeNow(file.descriptor)
+      this.#files.unlinkNow(join(this.#options.folder, file.name))
     } catch {
       // The attempt is over and nothing names this file. If it stays, the next start of an attempt removes it.
     }
@@ -87,9 +84,9 @@ export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
 
   async #makeDurable(file: OpenFile, checkpoint: number): Promise<readonly StagedFile[]> {
     try {
-      await syncAndClose(file.descriptor)
+      await this.#syncAndClose(file.descriptor)
       // Without this the bytes would survive a power cut, but perhaps not the name under which the commit looks for them.
-      await syncFolder(this.#options.folder)
+      await this.#files.syncFolder(this.#options.folder)
     } catch (error) {
       throw this.#fail(file.name, error)
     }
@@ -103,8 +100,8 @@ export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
     const name = this.#file?.name ?? this.#nextName()
     try {
       // Exclusive, because a file of this name would be another writer's.
-      this.#file ??= { name, descriptor: openSync(join(this.#options.folder, name), 'wx'), bytes: 0 }
-      writeFully(this.#file.descriptor, block)
+      this.#file ??= { name, descriptor: this.#files.create(join(this.#options.folder, name)), bytes: 0 }
+      this.#writeFully(this.#file.descriptor, block)
       this.#file.bytes += block.length
     } catch (error) {
       throw this.#fail(name, error)
@@ -127,18 +124,18 @@ export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
       : new SluiceError('OUTPUT_UNWRITABLE', `${what}: ${messageOf(cause)}`, { cause, ...place })
     return this.#failure
   }
-}
 
-/** The operating system may take less than it is given, for instance on a disk that is nearly full. */
-function writeFully(descriptor: number, block: Buffer): void {
-  let written = 0
-  while (written < block.length) written += writeSync(descriptor, block, written)
-}
+  /** The operating system may take less than it is given, for instance on a disk that is nearly full. */
+  #writeFully(descriptor: number, block: Buffer): void {
+    let written = 0
+    while (written < block.length) written += this.#files.write(descriptor, block, written)
+  }
 
-async function syncAndClose(descriptor: number): Promise<void> {
-  try {
-    await syncFile(descriptor)
-  } finally {
-    await closeFile(descriptor)
+  async #syncAndClose(descriptor: number): Promise<void> {
+    try {
+      await this.#files.sync(descriptor)
+    } finally {
+      await this.#files.close(descriptor)
+    }
   }
 }

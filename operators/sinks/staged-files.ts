@@ -1,6 +1,6 @@
-import { resolve } from 'node:path'
 import { SluiceError } from '../../src/core/errors.ts'
 import type { Sink } from '../../src/core/sink.ts'
+import { type Files, nodeFiles } from './files.ts'
 import { StagedFileCommitter } from './staged-file-committer.ts'
 import { StagedFileWriter } from './staged-file-writer.ts'
 
@@ -29,16 +29,34 @@ import { StagedFileWriter } from './staged-file-writer.ts'
  * ```
  */
 export function stagedFileSink<T>(options: StagedFileSinkOptions<T>): Sink<T, StagedFile> {
-  const { kind, folder, extension, encoder } = options
+  const { kind, folder } = options
   if (typeof folder !== 'string' || folder === '') {
     throw new SluiceError('INVALID_OPTION', `${kind} needs the name of a folder, but was given ${JSON.stringify(folder)}.`)
   }
+  return sinkOver(nodeFiles, options)
+}
+
+/** Asks a folder sink for itself over other files. */
+const overFiles: unique symbol = Symbol('over other files')
+
+interface FolderSink<T> extends Sink<T, StagedFile> {
+  [overFiles](files: Files): Sink<T, StagedFile>
+}
+
+function sinkOver<T>(files: Files, options: StagedFileSinkOptions<T>): FolderSink<T> {
+  const { kind, folder, extension, encoder } = options
   return {
     kind,
     settings: { folder, ...options.settings },
-    createWriter: (context) => new StagedFileWriter({ folder: resolve(folder), extension, encoder }, context),
-    createCommitter: (context) => new StagedFileCommitter({ folder: resolve(folder), extension }, context),
+    createWriter: (context) => new StagedFileWriter({ files, folder: files.resolve(folder), extension, encoder }, context),
+    createCommitter: (context) => new StagedFileCommitter({ files, folder: files.resolve(folder), extension }, context),
+    [overFiles]: (others) => sinkOver(others, options),
   }
+}
+
+/** The same sink with its folder in another file system. `undefined`: it is no folder sink. */
+export function folderSinkOver<T>(sink: Sink<T>, files: Files): Sink<T> | undefined {
+  return overFiles in sink ? ((sink as FolderSink<T>)[overFiles](files) as Sink<T>) : undefined
 }
 
 /** What one folder sink has of its own. */
