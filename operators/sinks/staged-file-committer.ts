@@ -41,8 +41,7 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
 
   async check({ fresh, overwrite }: SinkOpening<StagedFile>): Promise<void> {
     if (!fresh || overwrite) return
-    const names = await this.#namesIfAny()
-    const foreign = names.filter((name) => isFinalName(name, this.#extension))
+    const foreign = this.#visible(await this.#namesIfAny())
     if (foreign.length > 0) throw this.#foreignOutput(foreign.length)
   }
 
@@ -80,11 +79,18 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
     }
   }
 
-  async #cleanUp({ attempt, fresh, pending }: SinkOpening<StagedFile>): Promise<void> {
+  async #cleanUp({ attempt, fresh, overwrite, pending }: SinkOpening<StagedFile>): Promise<void> {
     const names = await this.#files.list(this.#folder)
-    if (fresh) await this.#remove(names.filter((name) => isFinalName(name, this.#extension)))
+    const foreign = fresh ? this.#visible(names) : []
+    // Since the check it may have come, of a process that has taken over; or the check may not have seen it.
+    if (foreign.length > 0 && !overwrite) throw this.#foreignOutput(foreign.length)
+    await this.#remove(foreign)
     await this.#removeStaged(names, pending, attempt)
     await this.#files.syncFolder(this.#folder)
+  }
+
+  #visible(names: readonly string[]): readonly string[] {
+    return names.filter((name) => isFinalName(name, this.#extension))
   }
 
   #foreignOutput(files: number): SluiceError {
@@ -109,9 +115,11 @@ export class StagedFileCommitter implements SinkCommitter<StagedFile> {
   async #reveal(file: StagedFile): Promise<void> {
     const staged = join(this.#folder, file.staged)
     const final = join(this.#folder, file.final)
-    const [stagedBytes, finalBytes] = [await this.#files.size(staged), await this.#files.size(final)]
-    if (stagedBytes === undefined) return this.#checkCommitted(file, final, finalBytes)
-    if (finalBytes !== undefined) throw this.#nameTaken(final)
+    // In this order: a process that is thought to be dead may be making the same commit, and a file that has both names has two owners.
+    const isTaken = (await this.#files.size(final)) !== undefined
+    const stagedBytes = await this.#files.size(staged)
+    if (stagedBytes === undefined) return this.#checkCommitted(file, final, await this.#files.size(final))
+    if (isTaken) throw this.#nameTaken(final)
     if (stagedBytes !== file.bytes) throw this.#torn(staged, stagedBytes, file.bytes)
     await this.#files.rename(staged, final)
   }
