@@ -1,5 +1,16 @@
 import type { Job, Sink } from 'sluice'
-import { collect, generate, job, sessionWindow, slidingWindow, tumblingWindow, valueState } from 'sluice'
+import {
+  collect,
+  generate,
+  job,
+  sessionWindow,
+  slidingWindow,
+  tumblingWindow,
+  valueState,
+  writeCsv,
+  writeJsonLines,
+  writeText,
+} from 'sluice'
 
 /*
  * Jobs for the simulator: small, with everything that a checkpoint has to hold, and with output that does not depend on the order in which records of
@@ -184,5 +195,27 @@ export const JOBS: Readonly<Record<string, () => Job>> = {
       .count()
       .to(shown())
     return unions
+  },
+  /** Output in folders, of every kind: simulated files under the sinks themselves. */
+  folders() {
+    const folders = job('folders')
+    const readings = folders.from(generate({ count: 120, at: reading(0, 5) }))
+    const counts = readings.keyBy(({ key }) => key).count()
+    counts.to(writeJsonLines('out/counts'))
+    readings.rebalance().to(writeCsv('out/readings', { columns: ['id', 'key', 'at'] }))
+    readings.map(({ id }) => `number ${id}`).to(writeText('out/numbers'))
+    return folders
+  },
+  /** A folder behind an operator with little to say: most checkpoints have nothing for it. */
+  seldom() {
+    const seldom = job('seldom')
+    seldom
+      .from(generate({ count: 150, at: reading(0, 4) }))
+      .withTimestamps(({ at }) => at, ALL)
+      .keyBy(({ key }) => key)
+      .window(tumblingWindow(500))
+      .count()
+      .to(writeJsonLines('windows'))
+    return seldom
   },
 }

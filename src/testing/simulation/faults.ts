@@ -5,12 +5,16 @@ import type { SeededRandom } from './random.ts'
 export const FAULT_KINDS = [
   /** The process dies between any two steps. */
   'crash',
+  /** The machine loses power: every process on it dies, and of what was written to files and not synced some is lost. */
+  'power',
   /** A worker thread dies. */
   'thread',
   /** A source or a sink throws. */
   'throw',
   /** A commit or a preparation fails, before or after it took effect. */
   'target',
+  /** Somebody else cuts off a staged file, or takes a name that a commit is about to give. */
+  'tamper',
   /** A commit, a preparation or a poll takes its time. */
   'stall',
   /** A write of the store fails, before or after it was on the disk. */
@@ -47,12 +51,14 @@ interface Budget {
 export class FaultPlan {
   readonly #random: SeededRandom
   readonly #budgets = new Map<FaultKind, Budget>()
+  readonly #kinds: ReadonlySet<FaultKind>
   #points = 0
   readonly #crashAt: number | undefined
 
-  /** @param crashAt dies at this point, the first being 1, and at no other */
+  /** @param crashAt dies at this point, the first being 1, and at no other: of lost power, if that is among the kinds */
   constructor(random: SeededRandom, kinds: ReadonlySet<FaultKind>, crashAt?: number) {
     this.#random = random
+    this.#kinds = kinds
     this.#crashAt = crashAt
     for (const kind of FAULT_KINDS) {
       // Most simulations know a few kinds only: faults of many kinds hide each other.
@@ -74,10 +80,18 @@ export class FaultPlan {
     return true
   }
 
-  /** Whether the process dies at this point. */
-  diesHere(factor: number): boolean {
+  /** Whether it may happen at all. */
+  knows(kind: FaultKind): boolean {
+    return this.#kinds.has(kind)
+  }
+
+  /** Whether the process dies at this point, and of what. */
+  diesHere(factor: number): 'crash' | 'power' | undefined {
     this.#points++
-    return this.#crashAt === undefined ? this.happens('crash', factor) : this.#points === this.#crashAt
+    if (this.#crashAt === undefined)
+      return this.happens('crash', factor) ? 'crash' : this.happens('power', factor) ? 'power' : undefined
+    if (this.#points !== this.#crashAt) return undefined
+    return this.knows('power') ? 'power' : 'crash'
   }
 
   /** Nothing goes wrong any more. */

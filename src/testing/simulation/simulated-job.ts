@@ -3,6 +3,7 @@ import type { GraphNode, StreamGraph } from '../../graph/stream-graph.ts'
 import { nodeIds } from '../../graph/stream-graph.ts'
 import type { FaultPlan } from './faults.ts'
 import { injected } from './faults.ts'
+import type { SimulatedFolders } from './simulated-folders.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 import type { SimulatedTarget, TargetFaults } from './simulated-target.ts'
 import type { World } from './world.ts'
@@ -14,10 +15,11 @@ export interface EndParts {
   readonly process: SimulatedProcess
   /** By the id of the sink. */
   readonly target: (sink: string) => SimulatedTarget
+  readonly folders: SimulatedFolders
 }
 
 /**
- * The graph of a job with its ends in the hands of a simulation: sinks write to simulated targets, and sources are the job's own, that stall and fail.
+ * The graph of a job with its ends in the hands of a simulation: folder sinks write to simulated files, others to simulated targets, and sources are the job's own, that stall and fail.
  * Everything between them is as it is, under the same ids.
  */
 export function simulatedGraph(graph: StreamGraph, parts: EndParts): StreamGraph {
@@ -30,7 +32,8 @@ function replaceEnd(node: GraphNode, id: string, parts: EndParts): GraphNode {
   if (body.type === 'source') return { ...node, body: { type: 'source', source: troubled(body.source, id, parts) } }
   if (body.type === 'operator') return node
   const { process } = parts
-  const sink = parts.target(id).sink(node.kind, () => process.isAlive, targetFaults(parts))
+  const sink =
+    parts.folders.sinkOf(id, body.sink, process) ?? parts.target(id).sink(node.kind, () => process.isAlive, targetFaults(parts))
   return { ...node, body: { type: 'sink', sink } }
 }
 

@@ -28,6 +28,8 @@ export interface ProcessParts {
   readonly graph: (process: SimulatedProcess) => StreamGraph
   /** Something is on the disk that was not. True: a checkpoint has come to be complete. */
   readonly onWritten: () => boolean
+  /** The machine loses power. */
+  readonly onPowerLost: () => void
 }
 
 /** How much likelier a process dies behind a complete checkpoint than elsewhere. */
@@ -100,9 +102,11 @@ export class SimulatedProcess {
   /** The process may die here. @param factor how much likelier than elsewhere @throws Died */
   point(name: string, factor = 1): void {
     if (!this.#isAlive) throw new Died()
-    if (!this.#parts.faults.diesHere(factor)) return
-    this.#parts.world.note(() => `process ${this.pid} dies: ${name}`)
+    const cause = this.#parts.faults.diesHere(factor)
+    if (cause === undefined) return
+    this.#parts.world.note(() => `process ${this.pid} dies${cause === 'power' ? ', as all do, of lost power' : ''}: ${name}`)
     this.die()
+    if (cause === 'power') this.#parts.onPowerLost()
     throw new Died()
   }
 

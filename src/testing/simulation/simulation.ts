@@ -11,6 +11,7 @@ import { FAULT_KINDS, FaultPlan } from './faults.ts'
 import type { Outputs } from './invariants.ts'
 import { ManifestCheck, OutputCheck } from './invariants.ts'
 import { SeededRandom } from './random.ts'
+import { SimulatedFolders } from './simulated-folders.ts'
 import { simulatedGraph } from './simulated-job.ts'
 import type { Ending } from './simulated-process.ts'
 import { SimulatedProcess } from './simulated-process.ts'
@@ -64,7 +65,7 @@ const undisturbed = new WeakMap<object, Promise<Outputs>>()
 
 /**
  * Runs a job under a seeded scheduler, in one thread and in virtual time, with faults, and says whether what the engine promises held: the engine's own
- * coordinator, tasks, alignment, watermarks, ledger, store, restore and restarts, on a simulated disk, with simulated targets in the place of the job's sinks.
+ * coordinator, tasks, alignment, watermarks, ledger, store, restore and restarts, on a simulated disk, with simulated files under folder sinks, and simulated targets in the place of other sinks.
  *
  * ```ts
  * const verdict = await simulate(() => buildJob(), { seed: 7 })
@@ -108,6 +109,7 @@ class Simulation {
   readonly #random: SeededRandom
   readonly #disk = new SimulatedDisk()
   readonly #targets = new Map<string, SimulatedTarget>()
+  readonly #folders: SimulatedFolders
   readonly #output: OutputCheck
   readonly #manifests: ManifestCheck
   readonly #violations: Violation[] = []
@@ -124,11 +126,18 @@ class Simulation {
     this.#world = new World(options.seed, keepsHistory)
     this.#random = new SeededRandom(options.seed, 'job')
     const kinds = new Set<FaultKind>(options.faults ?? FAULT_KINDS)
-    if (options.crashAt !== undefined) kinds.delete('crash')
     this.#faults = new FaultPlan(new SeededRandom(options.seed, 'faults'), kinds, options.crashAt)
     const report = (invariant: Violation['invariant'], message: string): void => this.#report(invariant, message)
     this.#output = new OutputCheck(expected, report)
     this.#manifests = new ManifestCheck(report)
+    this.#folders = new SimulatedFolders({
+      world: this.#world,
+      faults: this.#faults,
+      output: this.#output,
+      report,
+      latest: () => this.#latestOnDisk,
+      isAlone: () => this.#processes.length === 1,
+    })
     this.#parallelism = options.parallelism ?? this.#random.between(1, 4)
   }
 
@@ -217,9 +226,14 @@ class Simulation {
           faults: this.#faults,
           process: own,
           target: (sink) => this.#target(sink),
+          folders: this.#folders,
         })
       },
       onWritten: () => this.#seeManifest(),
+      onPowerLost: () => {
+        for (const each of this.#processes) each.die()
+        this.#folders.failPower()
+      },
     })
     this.#world.note(() => `process ${process.pid} starts, parallelism ${settings.parallelism}, ${settings.checkpoint.mode}`)
     this.#processes = [...this.#processes, process]
@@ -301,11 +315,12 @@ class Simulation {
     )
     this.#processes = this.#processes.filter((each) => each !== process)
     if (ending.how === 'finished') return this.#finished()
-    if (ending.how === 'failed' && !isOfFaults(ending.error)) {
+    if (ending.how === 'failed' && !isOfFaults(ending.error) && !this.#folders.tampering.explains(ending.error)) {
       this.#report('errors are those of the faults', `${ending.error.code}: ${ending.error.message}`)
     }
     // The one that took over runs on.
     if (this.#processes.length > 0) return
+    if (ending.how === 'failed') this.#folders.tampering.putRight()
     if (this.#starts >= STARTS_MAX) this.#faults.cease()
     this.#world.timeline.pass(this.#random.between(1, 1_000))
     if (this.#options.parallelism === undefined && this.#faults.happens('rescale', 100))
@@ -329,6 +344,7 @@ class Simulation {
     // What a process prepared from which the state had been taken is swept by the next start only.
     const left = this.#hasTakeover ? [] : [...this.#targets.values()].flatMap(({ pending }) => pending)
     if (left.length > 0) this.#report('nothing is left behind', `staged, and neither shown nor swept: ${left.join(', ')}`)
+    this.#folders.atEnd(this.#hasTakeover)
   }
 }
 

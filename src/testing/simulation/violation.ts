@@ -5,6 +5,7 @@ export interface Violation {
     | 'nothing is doubled'
     | 'nothing is left behind'
     | 'nothing uncommitted is visible'
+    | 'what is visible stays as it is'
     | 'watermarks never go back'
     | 'positions never go back'
     | 'one attempt completes checkpoints'

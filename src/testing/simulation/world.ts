@@ -67,8 +67,10 @@ export class World {
       for (let turn = 0; turn < MICROTASKS_A_STEP; turn++) await undefined
       return true
     }
-    const next = Math.min(this.timeline.nextMs, nextWakeupMs())
-    if (next === Number.POSITIVE_INFINITY) return await this.#rest(lanes, MICROTASKS_TO_THE_END)
+    const nextMs = (): number => Math.min(this.timeline.nextMs, nextWakeupMs())
+    const next = nextMs()
+    // What promises still had to do may also have ended in a timer.
+    if (next === Number.POSITIVE_INFINITY) return (await this.#rest(lanes, MICROTASKS_TO_THE_END)) || nextMs() < next
     this.timeline.pass(Math.max(0.01, next - this.timeline.nowMs))
     return true
   }
