@@ -58,6 +58,7 @@ const isOperator = fields({
   records: isNumber,
   state: optional(isBytes),
   holdsKeys: optional(isBoolean),
+  pending: optional(isBoolean),
   splits: optional(
     listOf(
       fields({ index: isCount, split: isBytes, position: optional(isBytes), reading: optional(isBoolean), done: isBoolean }),

@@ -86,8 +86,10 @@ function silentSubtasks(
   return silent
 }
 
+/** Who was at the end of its input has made everything of what it holds, but for results that were under way: these come yet. */
 function holdsResults({ operator }: FormerSubtask): boolean {
-  return operator.watermark !== WATERMARK_END && (operator.holdsKeys === true || operator.state !== undefined)
+  if (operator.watermark === WATERMARK_END) return operator.pending === true
+  return operator.holdsKeys === true || operator.state !== undefined
 }
 
 interface FormerSubtask {

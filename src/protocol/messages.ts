@@ -219,6 +219,8 @@ export interface OperatorSnapshot {
   readonly state?: Uint8Array<ArrayBuffer>
   /** True when there may be keyed state, in memory or in the base. */
   readonly holdsKeys?: boolean
+  /** True when results are under way: something comes out even when nothing comes in any more. */
+  readonly pending?: boolean
   /** The splits of a source, in order. */
   readonly splits?: readonly SplitState[]
   /** What the sink has staged for this checkpoint. */

@@ -370,6 +370,7 @@ export class ChainLink implements OperatorContext {
       watermark: this.watermark,
       ...(watermarkFloors.length === 0 ? {} : { watermarkFloors }),
       records: this.records,
+      ...(this.operator.pending === true ? { pending: true } : {}),
       ...this.#cutState(checkpoint),
     }
   }

@@ -24,6 +24,7 @@ export function sampleManifest(checkpoint: number, changes: Partial<Manifest> = 
             state: new Uint8Array([1, 2]),
             splits: [{ index: 0, split: new Uint8Array([3]), position: new Uint8Array([4]), done: false }],
             holdsKeys: true,
+            pending: true,
           },
         ],
         inFlight: [

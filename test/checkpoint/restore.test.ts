@@ -341,4 +341,30 @@ describe('dealing a checkpoint', () => {
     const restores = restoresOf([{ channel: '0:0:0', batches: [{ values: encodeValue(['a']), timestamps: [1] }] }])
     expect(restores['count-1/0']!.inFlight).toHaveLength(1)
   })
+
+  test.each([true, false])('a subtask at the end of its input is silent unless it has results under way: %s', (pending) => {
+    const graph = graphOf([
+      { kind: 'items' },
+      { kind: 'async-map', from: [[0, 'rebalance']] },
+      { kind: 'count', from: [[1, 'hash']], keyOf: (value) => value },
+    ])
+    const plan = planExecution(graph, {
+      module: 'file:///job.ts',
+      parallelism: 2,
+      maxParallelism: MAX_PARALLELISM,
+      workers: 1,
+    })
+    const end = { watermark: Number.POSITIVE_INFINITY }
+    const manifest = manifestOf(
+      plan,
+      (operator, subtask) => {
+        if (operator === 'items-1') return { ...end, splits: UNREAD.map((split) => ({ ...split, done: true })) }
+        const asking = { ...end, state: encodeValue([]), ...(pending && subtask === 1 ? { pending } : {}) }
+        return operator === 'async-map-1' ? asking : { watermark: 3 }
+      },
+      (channel) => (channel === '1:1:0' ? 3 : Number.POSITIVE_INFINITY),
+    )
+    const { channelWatermarks } = dealCheckpoint({ ...manifest, graph: describeGraph(graph) }, plan, NOTHING)['count-1/0']!
+    expect(channelWatermarks).toEqual({ '1:0:0': Number.POSITIVE_INFINITY, '1:1:0': pending ? 3 : Number.POSITIVE_INFINITY })
+  })
 })
