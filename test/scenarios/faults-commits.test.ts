@@ -34,10 +34,10 @@ describe('a commit', () => {
 })
 
 test('a sink that never prepares is named with its phase, as often as is tolerated, and in the history', async () => {
-  const checkpoint = { every: 20, timeout: 400, tolerableFailures: 1 }
+  const checkpoint = { every: 20, timeout: 2_000, tolerableFailures: 1 }
   const failed = await folder.run({ 'sink-prepare': 'hang' }, { checkpoint, restart: { strategy: 'none' } })
   expect(failed).toMatchObject({ code: 'CHECKPOINT_FAILED', hint: expect.stringContaining('checkpoint.timeout') })
-  expect(failed['message']).toMatch(/timed out after 400 ms; process-2\/\d \(writing its snapshot\)/)
+  expect(failed['message']).toMatch(/timed out after 2000 ms; process-2\/\d \(writing its snapshot\)/)
   const stored = StoredCheckpoints.openForReading(join(folder.path, 'state/stumbling'))
   const failures = stored.history().filter(({ status }) => status === 'failed')
   await stored.close()
