@@ -7,10 +7,9 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import type { Job } from 'sluice'
-import type { FaultKind, Verdict } from 'sluice/testing'
+import type { FaultKind, JobBuilder, Verdict } from 'sluice/testing'
 import { FAULT_KINDS, simulate } from 'sluice/testing'
-import { JOBS } from '../test/simulation/jobs.ts'
+import { CHECKS, JOBS } from '../test/simulation/jobs.ts'
 
 const { values } = parseArgs({
   options: {
@@ -43,7 +42,9 @@ for (let seed = from; seed < from + seeds && (values.all || found.length === 0);
   // Each job in its turn, so that few seeds meet all of them.
   const [name, build] = jobs[seed % jobs.length]!
   const parallelism = values.parallelism === undefined ? {} : { parallelism: whole(values.parallelism, '--parallelism') }
-  const verdict = await simulate(build, { seed, faults, history: values.history, ...parallelism })
+  const check = values.job === undefined || name in JOBS ? CHECKS[name] : undefined
+  const atCheckpoint = check === undefined ? {} : { atCheckpoint: check }
+  const verdict = await simulate(build, { seed, faults, history: values.history, ...parallelism, ...atCheckpoint })
   totals.steps += verdict.steps
   totals.starts += verdict.starts
   totals.checkpoints += verdict.checkpoints
@@ -76,13 +77,13 @@ function tell(job: string, { seed, violations, history }: Verdict): void {
   for (const { invariant, message } of violations) console.log(`seed ${seed}, job ${job}: ${invariant}: ${message}`)
 }
 
-async function jobsOf(named: string | undefined): Promise<readonly (readonly [string, () => Job])[]> {
+async function jobsOf(named: string | undefined): Promise<readonly (readonly [string, JobBuilder])[]> {
   if (named === undefined) return Object.entries(JOBS)
   const known = JOBS[named]
   if (known !== undefined) return [[named, known]]
   const module = (await import(pathToFileURL(resolve(named)).href)) as { readonly default?: unknown }
   if (typeof module.default !== 'function') fail(`${named} exports no function that builds a job, by default`)
-  return [[named, module.default as () => Job]]
+  return [[named, module.default as JobBuilder]]
 }
 
 function faultKind(name: string): FaultKind {

@@ -26,7 +26,8 @@ export function stateMemoryLimit(givenBytes: number): number {
 export class StateMemory {
   readonly #backends: () => readonly KeyedBackend[]
   readonly #limitBytes: number
-  readonly #complain: (severe: boolean) => void
+  /** Asks for a checkpoint; when it is `severe`, the input waits for it. */
+  readonly complain: (severe: boolean) => void
   readonly #now: () => number
   #lookedAtMs = 0
   #complainedAtMs = Number.NEGATIVE_INFINITY
@@ -40,7 +41,7 @@ export class StateMemory {
   ) {
     this.#backends = backends
     this.#limitBytes = limitBytes
-    this.#complain = complain
+    this.complain = complain
     this.#now = now
   }
 
@@ -56,7 +57,7 @@ export class StateMemory {
     const left = this.bytes
     if (left <= this.#limitBytes || nowMs - this.#complainedAtMs < COMPLAIN_MS) return
     this.#complainedAtMs = nowMs
-    this.#complain(left > SEVERE * this.#limitBytes)
+    this.complain(left > SEVERE * this.#limitBytes)
   }
 
   /** Of keyed state in memory, by estimate. */

@@ -22,9 +22,11 @@ export {
   second,
   watermark,
 } from './operator-harness.ts'
+export type { CheckpointView, SplitPosition } from './simulation/checkpoint-view.ts'
 export type { FaultKind } from './simulation/faults.ts'
 export { FAULT_KINDS } from './simulation/faults.ts'
-export type { SimulateOptions, Verdict } from './simulation/simulation.ts'
+export type { Outside } from './simulation/simulated-services.ts'
+export type { JobBuilder, SimulateOptions, Verdict } from './simulation/simulation.ts'
 export { simulate } from './simulation/simulation.ts'
 export type { Violation } from './simulation/violation.ts'
 export type { StateSize } from './test-cluster.ts'

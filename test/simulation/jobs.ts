@@ -1,4 +1,4 @@
-import type { Job, Sink } from 'sluice'
+import type { Sink } from 'sluice'
 import {
   collect,
   generate,
@@ -11,6 +11,7 @@ import {
   writeJsonLines,
   writeText,
 } from 'sluice'
+import type { CheckpointView, JobBuilder } from 'sluice/testing'
 
 /*
  * Jobs for the simulator: small, with everything that a checkpoint has to hold, and with output that does not depend on the order in which records of
@@ -35,7 +36,7 @@ function shown<T>(): Sink<T> {
 
 const ALL = { maxOutOfOrderness: 100_000 } as const
 
-export const JOBS: Readonly<Record<string, () => Job>> = {
+export const JOBS: Readonly<Record<string, JobBuilder>> = {
   /** Keyed state, one exchange. */
   count() {
     const counting = job('count')
@@ -144,6 +145,26 @@ export const JOBS: Readonly<Record<string, () => Job>> = {
     left!.intervalJoin(right!, { lower: -50, upper: 50 }, (a, b) => ({ a: a.id, b: b.id })).to(shown())
     return joins
   },
+  /** Calls to a service that takes its time, fails and does not answer; with a time limit and without, in order and out of it, by key. */
+  services(outside) {
+    const services = job('services')
+    const twice = outside.service('twice', ({ id }: Reading) => id * 2)
+    const readings = services.from(generate({ count: 100, at: reading(0, 6) })).withTimestamps(({ at }) => at, ALL)
+    const patient = { retry: { attempts: 5, delay: 5 }, timeout: 'none' } as const
+    readings.asyncMap(twice, { concurrency: 4, timeout: 60 }).to(shown())
+    readings
+      .keyBy(({ key }) => key)
+      .asyncMap(twice, { ...patient, timeout: 100 })
+      .to(shown())
+    readings
+      .rebalance()
+      .asyncMap(twice, { ...patient, concurrency: 3, timeout: 150, ordered: false })
+      .keyBy((id) => id % 3)
+      .window(tumblingWindow(100))
+      .aggregate({ create: () => 0, add: (total: number, id: number) => total + id })
+      .to(shown())
+    return services
+  },
   /** Asynchronous calls, in order and out of it. */
   calls() {
     const calls = job('calls')
@@ -218,4 +239,40 @@ export const JOBS: Readonly<Record<string, () => Job>> = {
       .to(writeJsonLines('windows'))
     return seldom
   },
+}
+
+/** What holds of the checkpoints of a job. */
+export const CHECKS: Readonly<Record<string, (checkpoint: CheckpointView) => string | undefined>> = {
+  count: countsOfPrefix({ count: 200, at: (index) => index, keyOf: (record) => record % 7 }),
+  wide: countsOfPrefix({ count: 900, at: (index) => (index * 7) % 450, keyOf: (record) => record }),
+}
+
+/** Each count is that of the records before the positions of the splits, without those that were on their way. */
+function countsOfPrefix({
+  count,
+  at,
+  keyOf,
+}: {
+  count: number
+  at: (index: number) => number
+  keyOf: (record: number) => number
+}) {
+  return (checkpoint: CheckpointView): string | undefined => {
+    const expected = new Map<number, number>()
+    const add = (record: number, times: number): void => {
+      expected.set(keyOf(record), (expected.get(keyOf(record)) ?? 0) + times)
+    }
+    for (const { split, position } of checkpoint.splits('generate-1')) {
+      const { first, step } = split as { readonly first: number; readonly step: number }
+      const end = Math.min(count, (position as number | undefined) ?? first)
+      for (let index = first; index < end; index += step) add(at(index), 1)
+    }
+    for (const record of checkpoint.inFlight) add(record as number, -1)
+    const counts = checkpoint.state('count-1', 'count')
+    for (const [key, times] of expected) {
+      const own = counts.get(key) ?? 0
+      if (own !== times) return `key ${key} was counted ${own} times, and ${times} records of it lie before the positions`
+    }
+    return undefined
+  }
 }

@@ -15,6 +15,10 @@ export const FAULT_KINDS = [
   'target',
   /** Somebody else cuts off a staged file, or takes a name that a commit is about to give. */
   'tamper',
+  /** A service that functions call fails, or does not answer. */
+  'service',
+  /** What the main thread tells a worker, or the other way round, comes twice or not at all. */
+  'notice',
   /** A commit, a preparation or a poll takes its time. */
   'stall',
   /** A write of the store fails, before or after it was on the disk. */

@@ -117,7 +117,7 @@ export class SimulatedProcess {
   }
 
   async #run(): Promise<Ending> {
-    const { world, settings, graph: build, threads, random } = this.#parts
+    const { world, settings, graph: build, threads, random, faults } = this.#parts
     const timers = world.timersOf(() => this.#isAlive)
     const graph = build(this)
     const plan = planExecution(graph, { ...settings, workers: threads, module: 'simulation:' })
@@ -139,6 +139,7 @@ export class SimulatedProcess {
     let workedMs = 0
     const clock = { now: () => this.wallMs, elapsed: () => (workedMs += random.fraction() * 0.5) }
     const note = (words: () => string): void => world.note(words)
+    const evicts = random.chance(0.2)
     const attempts = new Attempts(
       {
         graph,
@@ -153,7 +154,7 @@ export class SimulatedProcess {
           const point = (name: string): void => this.point(name)
           const workers = new SimulatedWorkers(
             Math.max(1, threads),
-            { graph, clock, base, random, point, note },
+            { graph, clock, base, random, faults, evicts, point, note },
             listener,
             (stopped) => {
               this.#workers = this.#workers.filter((each) => each !== stopped)

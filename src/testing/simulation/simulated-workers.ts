@@ -7,6 +7,7 @@ import type { Task } from '../../runtime/task.ts'
 import type { Loop, LoopParts, LoopTask } from '../../runtime/task-loop.ts'
 import { WorkerHost } from '../../runtime/worker-host.ts'
 import type { BaseOf } from '../../state/state-base.ts'
+import type { FaultPlan } from './faults.ts'
 import type { SeededRandom } from './random.ts'
 import type { Lane } from './world.ts'
 
@@ -16,6 +17,9 @@ export interface ThreadParts {
   readonly clock: Clock
   readonly base: BaseOf
   readonly random: SeededRandom
+  readonly faults: FaultPlan
+  /** State does not fit in memory: it is evicted at any moment. */
+  readonly evicts: boolean
   /** Somebody may die at this point; throws when the whole process does. */
   readonly point: (name: string) => void
   readonly note: (words: () => string) => void
@@ -55,7 +59,7 @@ export class SimulatedThread implements Loop {
         this.#hear = hear
       },
       postMessage: (message: FromWorker) => {
-        if (this.#isAlive) this.#outbox.push(withoutHeap(message))
+        if (this.#isAlive) this.#send(this.#outbox, withoutHeap(message))
       },
       close: () => undefined,
     }
@@ -67,7 +71,16 @@ export class SimulatedThread implements Loop {
   }
 
   post(message: ToWorker): void {
-    if (this.#isAlive) this.#inbox.push(message)
+    if (this.#isAlive) this.#send(this.#inbox, message)
+  }
+
+  /** What nobody can do without arrives once; of the rest the protocol has to bear it when it does not, or twice. */
+  #send<M extends ToWorker | FromWorker>(box: M[], message: M): void {
+    const { faults, random, note } = this.#parts
+    if (!BEARABLE.has(message.type) || !faults.happens('notice')) return void box.push(message)
+    const isLost = random.chance(0.5)
+    note(() => `worker ${this.worker}: ${describe(message)} comes ${isLost ? 'never' : 'twice'}`)
+    if (!isLost) box.push(message, message)
   }
 
   /** When its tasks want to be asked again though nothing has happened, by the clock of the job. */
@@ -100,6 +113,7 @@ export class SimulatedThread implements Loop {
   #work(): boolean {
     if (!this.#isAlive || !this.#runs || this.#tasks.length === 0) return false
     if (this.#idle && !this.#tasks.some(({ task }) => task.ready) && this.nextWakeup > this.#parts.clock.now()) return false
+    if (this.#parts.evicts && this.#parts.random.chance(0.05)) this.#runShort()
     const first = this.#parts.random.below(this.#tasks.length)
     const tasks = this.#tasks
     for (let index = 0; index < tasks.length; index++) {
@@ -109,6 +123,13 @@ export class SimulatedThread implements Loop {
     }
     this.#idle = true
     return false
+  }
+
+  /** Memory is short. */
+  #runShort(): void {
+    const { random } = this.#parts
+    for (const { task } of this.#tasks) for (const backend of task.backends) backend.evict(random.between(0, 20))
+    if (random.chance(0.1)) this.#loop!.memory.complain(random.chance(0.5))
   }
 
   #step(task: Task): boolean {
@@ -166,6 +187,14 @@ export class SimulatedThread implements Loop {
     })
   }
 }
+
+/** Messages without which a job comes on, sooner or later, and which may come twice. An acknowledgement is none: it brings what was prepared. */
+const BEARABLE: ReadonlySet<(ToWorker | FromWorker)['type']> = new Set([
+  'trigger-checkpoint',
+  'abort-checkpoint',
+  'folded',
+  'progress',
+] as const)
 
 /** The threads of one attempt. */
 export class SimulatedWorkers implements Workers {

@@ -1,3 +1,4 @@
+import type { Manifest } from '../../checkpoint/manifest.ts'
 import { decodeManifest } from '../../checkpoint/manifest.ts'
 import type { JobSettings } from '../../control/settings.ts'
 import { resolveSettings } from '../../control/settings.ts'
@@ -6,6 +7,8 @@ import { decodeValue } from '../../core/value-codec.ts'
 import type { Job } from '../../dsl/job.ts'
 import { graphOf, optionsOf } from '../../dsl/job.ts'
 import { validateGraph } from '../../graph/stream-graph.ts'
+import type { CheckpointView } from './checkpoint-view.ts'
+import { StateCheck, viewOf } from './checkpoint-view.ts'
 import type { FaultKind } from './faults.ts'
 import { FAULT_KINDS, FaultPlan } from './faults.ts'
 import type { Outputs } from './invariants.ts'
@@ -15,6 +18,8 @@ import { SimulatedFolders } from './simulated-folders.ts'
 import { simulatedGraph } from './simulated-job.ts'
 import type { Ending } from './simulated-process.ts'
 import { SimulatedProcess } from './simulated-process.ts'
+import type { Outside } from './simulated-services.ts'
+import { SimulatedServices } from './simulated-services.ts'
 import { SimulatedDisk } from './simulated-tables.ts'
 import { SimulatedTarget } from './simulated-target.ts'
 import type { Violation } from './violation.ts'
@@ -34,7 +39,12 @@ export interface SimulateOptions {
   readonly history?: boolean
   /** What holds of the whole output; returns what is wrong. Default: it must be that of an undisturbed run, in any order. */
   readonly check?: (outputs: ReadonlyMap<string, readonly unknown[]>) => string | undefined
+  /** What holds of each complete checkpoint; returns what is wrong. Such as: a state is what follows from the records before the positions of the sources. */
+  readonly atCheckpoint?: (checkpoint: CheckpointView) => string | undefined
 }
+
+/** Builds the job; every start of a process does. */
+export type JobBuilder = (outside: Outside) => Job
 
 /** What a simulation came to. */
 export interface Verdict {
@@ -60,6 +70,8 @@ const STEPS_MAX = 400_000
 /** Faults cease after this, so that it can be seen whether the job comes to its end. */
 const FAULTY_STEPS = 20_000
 const STARTS_MAX = 40
+/** In so many simulations the whole state is looked at with each checkpoint. */
+const STATE_CHECKS = 0.3
 
 const undisturbed = new WeakMap<object, Promise<Outputs>>()
 
@@ -78,7 +90,7 @@ const undisturbed = new WeakMap<object, Promise<Outputs>>()
  * @param job a function that builds it: every start of a process does; or a job whose functions keep nothing between two runs
  * @throws SluiceError when the job cannot be run at all
  */
-export async function simulate(job: Job | (() => Job), options: SimulateOptions): Promise<Verdict> {
+export async function simulate(job: Job | JobBuilder, options: SimulateOptions): Promise<Verdict> {
   const expected = options.check === undefined ? await outputsOf(job) : undefined
   const verdict = await new Simulation(job, options, expected, options.history === true).run()
   if (verdict.ok || options.history === true) return verdict
@@ -87,13 +99,13 @@ export async function simulate(job: Job | (() => Job), options: SimulateOptions)
 }
 
 /** What the job shows when nothing goes wrong. */
-function outputsOf(job: Job | (() => Job)): Promise<Outputs> {
+function outputsOf(job: Job | JobBuilder): Promise<Outputs> {
   let known = undisturbed.get(job)
   if (known === undefined) undisturbed.set(job, (known = runUndisturbed(job)))
   return known
 }
 
-async function runUndisturbed(job: Job | (() => Job)): Promise<Outputs> {
+async function runUndisturbed(job: Job | JobBuilder): Promise<Outputs> {
   const simulation = new Simulation(job, { seed: 0, faults: [] }, undefined, false)
   const { violations } = await simulation.run()
   const [violation] = violations
@@ -102,7 +114,7 @@ async function runUndisturbed(job: Job | (() => Job)): Promise<Outputs> {
 }
 
 class Simulation {
-  readonly #job: Job | (() => Job)
+  readonly #job: Job | JobBuilder
   readonly #options: SimulateOptions
   readonly #world: World
   readonly #faults: FaultPlan
@@ -112,6 +124,7 @@ class Simulation {
   readonly #folders: SimulatedFolders
   readonly #output: OutputCheck
   readonly #manifests: ManifestCheck
+  readonly #states: StateCheck | undefined
   readonly #violations: Violation[] = []
   #processes: readonly SimulatedProcess[] = []
   #starts = 0
@@ -120,7 +133,7 @@ class Simulation {
   #hasTakeover = false
   #latest: string | undefined
 
-  constructor(job: Job | (() => Job), options: SimulateOptions, expected: Outputs | undefined, keepsHistory: boolean) {
+  constructor(job: Job | JobBuilder, options: SimulateOptions, expected: Outputs | undefined, keepsHistory: boolean) {
     this.#job = job
     this.#options = options
     this.#world = new World(options.seed, keepsHistory)
@@ -138,6 +151,8 @@ class Simulation {
       latest: () => this.#latestOnDisk,
       isAlone: () => this.#processes.length === 1,
     })
+    const looksAtState = this.#random.chance(STATE_CHECKS)
+    if (looksAtState || options.atCheckpoint !== undefined) this.#states = new StateCheck(this.#disk, report)
     this.#parallelism = options.parallelism ?? this.#random.between(1, 4)
   }
 
@@ -210,6 +225,7 @@ class Simulation {
   #start(): void {
     this.#starts++
     const settings = this.#settings()
+    const isAlive = (): boolean => process.isAlive
     const process: SimulatedProcess = new SimulatedProcess({
       pid: this.#starts,
       world: this.#world,
@@ -219,7 +235,7 @@ class Simulation {
       settings,
       threads: this.#random.chance(0.25) ? this.#random.between(1, 3) : 0,
       graph: (own) => {
-        const graph = graphOf(typeof this.#job === 'function' ? this.#job() : this.#job)
+        const graph = graphOf(this.#build(isAlive))
         validateGraph(graph)
         return simulatedGraph(graph, {
           world: this.#world,
@@ -240,9 +256,13 @@ class Simulation {
     process.start()
   }
 
+  #build(isAlive: () => boolean): Job {
+    return typeof this.#job === 'function' ? this.#job(new SimulatedServices(this.#world, this.#faults, isAlive)) : this.#job
+  }
+
   /** The job's own settings, and what the seed makes of those that must not matter. */
   #settings(): JobSettings {
-    const options = optionsOf(typeof this.#job === 'function' ? this.#job() : this.#job)
+    const options = optionsOf(this.#build(() => false))
     const random = this.#random
     const mode = random.pick(['aligned', 'unaligned', 'aligned-then-unaligned'] as const)
     const settings = resolveSettings(
@@ -304,8 +324,17 @@ class Simulation {
     this.#latest = text
     const checkpoint = decodeValue(bytes) as number
     this.#checkpoints++
-    this.#manifests.onManifest(decodeManifest(this.#disk.checkpoints.get(checkpoint)!, checkpoint))
+    const manifest = decodeManifest(this.#disk.checkpoints.get(checkpoint)!, checkpoint)
+    this.#manifests.onManifest(manifest)
+    this.#seeState(manifest)
     return true
+  }
+
+  #seeState(manifest: Manifest): void {
+    const entries = this.#states?.onManifest(manifest)
+    if (entries === undefined) return
+    const wrong = this.#options.atCheckpoint?.(viewOf(manifest, entries))
+    if (wrong !== undefined) this.#report('the check of the job', `in checkpoint ${manifest.checkpoint} ${wrong}`)
   }
 
   async #afterEnd(process: SimulatedProcess, ending: Ending): Promise<void> {
@@ -353,6 +382,6 @@ function isOfFaults({ code, message }: SluiceError): boolean {
   return (
     message.includes('injected') ||
     message.includes('simulated disk') ||
-    ['FENCED', 'DISK_FULL', 'WORKER_LOST', 'CHECKPOINT_FAILED'].includes(code)
+    ['FENCED', 'DISK_FULL', 'WORKER_LOST', 'CHECKPOINT_FAILED', 'ASYNC_TIMEOUT'].includes(code)
   )
 }

@@ -9,6 +9,7 @@ export interface Violation {
     | 'watermarks never go back'
     | 'positions never go back'
     | 'one attempt completes checkpoints'
+    | 'state is the fold of what was written'
     | 'queues are bounded'
     | 'the job comes on'
     | 'errors are those of the faults'
