@@ -42,6 +42,13 @@ const RESERVED_IDS = 10
 const CHUNK_FLUSH_BYTES = 4 << 20
 const REMOVE_AT_ONCE = 256
 
+/** An attempt that is on the disk. */
+interface Begun {
+  readonly claim: Claim
+  /** Ids up to this one are reserved. */
+  readonly reserved: number
+}
+
 export class CheckpointStore extends StoredCheckpoints {
   #buffered: { readonly key: [number, number]; readonly bytes: Uint8Array }[] = []
   #bufferedBytes = 0
@@ -82,20 +89,22 @@ export class CheckpointStore extends StoredCheckpoints {
    * @throws SluiceError `JOB_ALREADY_RUNNING` when another live process has it
    */
   claim(newRun: () => string): Claim {
-    return this.#writes.transact('cannot claim the state', () => {
+    const begun = this.#writes.transact('cannot claim the state', () => {
       const owner = this.get<ProcessIdentity>('owner')
       if (owner !== undefined && this.#surroundings.isAlive(owner)) throw alreadyRunning(this.directory, owner)
       this.#writes.put('owner', this.#surroundings.identity())
-      return this.#beginAttempt(newRun)
+      return this.#putAttempt(newRun)
     })
+    return this.#begin(begun)
   }
 
   /** A restart in place: the same process goes on under a new number. */
   nextAttempt(): Claim {
-    return this.#writes.transact('cannot begin an attempt', () => {
+    const begun = this.#writes.transact('cannot begin an attempt', () => {
       this.#writes.checkFence()
-      return this.#beginAttempt(() => this.#writes.claim!.run)
+      return this.#putAttempt(() => this.#writes.claim!.run)
     })
+    return this.#begin(begun)
   }
 
   /**
@@ -103,39 +112,46 @@ export class CheckpointStore extends StoredCheckpoints {
    * everything else goes on. @throws SluiceError `FENCED`, `DISK_FULL`, `STORE_FAILED`
    */
   raiseAttempt(): number {
-    return this.#writes.transact('cannot begin a part anew', () => {
+    const attempt = this.#writes.claim!.attempt + 1
+    this.#writes.transact('cannot begin a part anew', () => {
       this.#writes.checkFence()
-      const attempt = this.#writes.claim!.attempt + 1
       this.#writes.put('attempt', attempt)
-      this.#writes.claim = { ...this.#writes.claim!, attempt }
-      return attempt
     })
+    // Not before it is on the disk: whose number is not there is fenced off.
+    this.#writes.claim = { ...this.#writes.claim!, attempt }
+    return attempt
   }
 
-  #reserve(used: number): void {
-    this.#reserved = used + RESERVED_IDS
-    this.#writes.put('reserved', this.#reserved)
+  /** To be called in a transaction. What it gives back is reserved when that is on the disk. */
+  #reserve(used: number): number {
+    const reserved = Math.max(this.#reserved, used + RESERVED_IDS)
+    if (reserved > this.#reserved) this.#writes.put('reserved', reserved)
+    return reserved
   }
 
-  #beginAttempt(newRun: () => string): Claim {
-    this.#buffered = []
-    this.#bufferedBytes = 0
-    this.#folder.reset()
+  #putAttempt(newRun: () => string): Begun {
     const run = this.get<string>('run') ?? newRun()
     const attempt = (this.get<number>('attempt') ?? 0) + 1
     const lastCheckpoint = this.get<number>('reserved') ?? -1
     this.#writes.put('run', run)
     this.#writes.put('attempt', attempt)
-    this.#reserve(lastCheckpoint)
-    this.#writes.claim = { run, attempt, lastCheckpoint }
-    return this.#writes.claim
+    return { claim: { run, attempt, lastCheckpoint }, reserved: this.#reserve(lastCheckpoint) }
+  }
+
+  #begin({ claim, reserved }: Begun): Claim {
+    this.#buffered = []
+    this.#bufferedBytes = 0
+    this.#folder.reset()
+    this.#reserved = reserved
+    this.#writes.claim = claim
+    return claim
   }
 
   // Checkpoints
 
   /** A checkpoint is about to begin: its id is used from now on, whatever becomes of it. */
   begin(checkpoint: number): void {
-    if (checkpoint > this.#reserved) this.#writes.transact('cannot reserve ids', () => this.#reserve(checkpoint))
+    if (checkpoint > this.#reserved) this.#reserved = this.#writes.transact('cannot reserve ids', () => this.#reserve(checkpoint))
   }
 
   /**
@@ -188,7 +204,7 @@ export class CheckpointStore extends StoredCheckpoints {
   complete(manifest: Manifest, record?: CheckpointRecord): void {
     const { checkpoint } = manifest
     const bytes = asBuffer(encodeManifest(manifest))
-    const write = (): void => {
+    const write = (): number => {
       this.#writes.checkFence()
       const latest = this.latestCheckpoint ?? -1
       assert(checkpoint > latest, `checkpoint ${checkpoint} completes after ${latest}`)
@@ -197,9 +213,13 @@ export class CheckpointStore extends StoredCheckpoints {
       this.#writes.put('latest', checkpoint)
       this.#unregister(manifest.dropped, checkpoint)
       if (record !== undefined) this.#putRecord(record)
-      if (checkpoint + RESERVED_IDS > this.#reserved) this.#reserve(checkpoint)
+      return this.#reserve(checkpoint)
     }
-    this.#writes.transact(`cannot complete checkpoint ${checkpoint}`, write, this.#bufferedBytes + bytes.byteLength)
+    this.#reserved = this.#writes.transact(
+      `cannot complete checkpoint ${checkpoint}`,
+      write,
+      this.#bufferedBytes + bytes.byteLength,
+    )
     this.#folder.onCompleted(manifest)
     this.#buffered = []
     this.#bufferedBytes = 0
@@ -283,8 +303,8 @@ export class CheckpointStore extends StoredCheckpoints {
       this.#base.unregisterAll()
       if (importing !== undefined) this.#writes.put('importing', importing)
       this.#writes.put('run', run)
-      this.#writes.claim = { ...this.#writes.claim!, run }
     })
+    this.#writes.claim = { ...this.#writes.claim!, run }
     this.#folder.reset()
     this.forgetReads()
     this.sweep()
@@ -367,14 +387,14 @@ export class CheckpointStore extends StoredCheckpoints {
   /** Everything is in the base: the checkpoint that the savepoint was is the newest one, and complete. */
   completeImport(manifest: Manifest): void {
     const { checkpoint } = manifest
-    this.#writes.transact('cannot complete an import', () => {
+    this.#reserved = this.#writes.transact('cannot complete an import', () => {
       this.#writes.checkFence()
       assert(this.importing !== undefined, 'an import completes that has begun')
       this.tables.checkpoints.putSync(checkpoint, asBuffer(encodeManifest(manifest)))
       this.#writes.put('latest', checkpoint)
       this.#writes.put('folded', checkpoint)
       this.tables.meta.removeSync('importing')
-      if (checkpoint + RESERVED_IDS > this.#reserved) this.#reserve(checkpoint)
+      return this.#reserve(checkpoint)
     })
   }
 

@@ -46,12 +46,13 @@ export class StoreWrites {
 
   /**
    * Runs a transaction; when this returns, it is on the disk. One inside another is a part of it.
-   * @param wantedBytes what it takes on the disk, by about: without that much it is not tried, and when it fails and there is less, that is why
+   * @param wantedBytes what it takes on the disk beside a few pages, by about: without that much it is not tried, and when it fails and there is
+   * less, that is why
    * @throws SluiceError `DISK_FULL`, `STORE_FAILED`
    */
   transact<R>(what: string, action: () => R, wantedBytes = 0): R {
-    if (wantedBytes > 0 && !this.#hasRoom(what, wantedBytes)) throw diskFull(what, this.#directory, undefined)
     try {
+      if (!this.#hasRoom(what, wantedBytes)) throw diskFull(what, this.#directory, undefined)
       return guarded(what, () => this.tables.root.transactionSync(action))
     } catch (error) {
       this.onFailed()
@@ -82,15 +83,15 @@ export class StoreWrites {
     })
   }
 
-  /** Up to the last page of the file, and of those the ones that hold the large tables. */
+  /** Up to the last page of the file, and of those the ones that hold something. */
   #sizes(): { readonly fileBytes: number; readonly usedBytes: number } {
-    const { root, state, deltas } = this.tables
+    const { root, meta, checkpoints, deltas, state, history } = this.tables
     const { pageSize, lastPageNumber = 0 } = root.getStats() as TableStats & { readonly lastPageNumber?: number }
-    const used = [state, deltas].map((table) => {
+    const used = [meta, checkpoints, deltas, state, history].map((table) => {
       const { treeBranchPageCount, treeLeafPageCount, overflowPages } = table.getStats() as TableStats
       return treeBranchPageCount + treeLeafPageCount + overflowPages
     })
-    return { fileBytes: (lastPageNumber + 1) * pageSize, usedBytes: (used[0]! + used[1]!) * pageSize }
+    return { fileBytes: (lastPageNumber + 1) * pageSize, usedBytes: used.reduce((sum, pages) => sum + pages) * pageSize }
   }
 
   /** To be asked inside a transaction. @throws SluiceError `FENCED` when a newer start has taken the state */

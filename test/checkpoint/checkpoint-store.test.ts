@@ -12,8 +12,10 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { CheckpointRecord } from '../../src/checkpoint/checkpoint-history.ts'
 import { CheckpointStore } from '../../src/checkpoint/checkpoint-store.ts'
 import type { Tables } from '../../src/checkpoint/environment.ts'
+import { openForWriting } from '../../src/checkpoint/environment.ts'
 import type { DroppedState, Manifest, StoredDelta } from '../../src/checkpoint/manifest.ts'
 import { StoredCheckpoints } from '../../src/checkpoint/stored-checkpoints.ts'
+import { thisMachine } from '../../src/checkpoint/surroundings.ts'
 import type { DeltaChunk, StateIdentity } from '../../src/state/delta-chunk.ts'
 import { MemoryOperatorBase } from '../../src/state/state-base.ts'
 import type { Change } from './deltas.ts'
@@ -917,6 +919,14 @@ describe('a full disk', () => {
     expect(() => store.committed(1, 1)).toThrow(code('STORE_FAILED'))
   })
 
+  test('is nothing that the smallest change comes upon: it takes its room beforehand, too', () => {
+    const store = claimed()
+    completeWith(store, 1, [])
+    disk.isFull = true
+    store.raiseAttempt()
+    expect(statSync(store.path).size).toBeGreaterThan(store.sizes().fileBytes)
+  })
+
   test('fails the checkpoint and nothing else: what was complete stays, and with room the same chunks go on', async () => {
     const small = join(directory, 'small')
     mkdirSync(small)
@@ -944,6 +954,48 @@ describe('a full disk', () => {
     }
   })
 })
+
+describe('a write that fails when it is committed', () => {
+  test.each([
+    ['of the next attempt', (store: CheckpointStore) => store.nextAttempt()],
+    ['of the attempt of a part', (store: CheckpointStore) => store.raiseAttempt()],
+  ])('%s leaves the one before, which is no foreign one', (_, begin) => {
+    const { store, failNext } = failing()
+    completeWith(store, 1, [])
+    failNext()
+    expect(() => begin(store)).toThrow(code('STORE_FAILED'))
+    store.committed(1, 1)
+    expect(store.committedThrough).toBe(1)
+    expect(store.nextAttempt().attempt).toBe(2)
+  })
+
+  test('of reserved ids leaves them unused', () => {
+    const { store, failNext } = failing()
+    failNext()
+    expect(() => store.begin(500)).toThrow(code('STORE_FAILED'))
+    store.begin(500)
+    expect(store.nextAttempt().lastCheckpoint).toBeGreaterThanOrEqual(500)
+  })
+})
+
+/** A store whose next transaction, when it is asked for, does what it is to do and then cannot be committed. */
+function failing(): { readonly store: CheckpointStore; failNext(): void } {
+  const folder = join(directory, 'job')
+  const tables = openForWriting(folder)
+  const store = CheckpointStore.over(folder, tables, thisMachine)
+  opened.push(store)
+  store.claim(() => 'run-1')
+  const commit = tables.root.transactionSync.bind(tables.root)
+  const failNext = (): void => {
+    vi.spyOn(tables.root, 'transactionSync').mockImplementationOnce((action: () => unknown) =>
+      commit(() => {
+        action()
+        throw new Error('MDB_PROBLEM: it cannot be written')
+      }),
+    )
+  }
+  return { store, failNext }
+}
 
 /** Whether this process may mount a small disk; then it is there. */
 function mounted(folder: string): boolean {
