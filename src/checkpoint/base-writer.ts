@@ -11,6 +11,8 @@ import { StoredOperatorBase } from './stored-base.ts'
 /** A row that is changed has its page written anew, and each that is far from the others one of its own. */
 const PAGE_BYTES = 4096
 const ROWS_AT_ONCE = 4096
+/** So long at once a base is looked at before its first row is removed. */
+const LOOK_MS = 8
 
 /**
  * Writes the base: rows of states, and the numbers under which these lie there. What always holds:
@@ -87,7 +89,8 @@ export class BaseWriter {
   purgeStep(): boolean {
     const [number, ...others] = this.#writes.get<readonly number[]>('purge') ?? []
     if (number === undefined) return false
-    const { state } = this.#writes.tables
+    const { state, leaves } = this.#writes.tables
+    if (leaves?.checkSome(LOOK_MS) === false) return true
     this.#writes.transact('cannot remove state', () => {
       const range = { start: stateStart(number), end: stateStart(number + 1), limit: ROWS_AT_ONCE }
       const keys = [...state.getKeys(range)]

@@ -1,10 +1,12 @@
-import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Database, RootDatabase } from 'lmdb'
 import { open } from 'lmdb'
 import { messageOf, SluiceError } from '../core/errors.ts'
 import { makeFolders } from '../core/make-folders.ts'
-import { checkStoreFile } from './store-file.ts'
+import type { StateTable } from './guarded-state.ts'
+import { GuardedState } from './guarded-state.ts'
+import { StateLeaves } from './state-leaves.ts'
+import { checkStoreFile, sizeOfStore } from './store-file.ts'
 
 /*
  * The only file that opens LMDB. One environment for each job, five tables:
@@ -21,6 +23,8 @@ import { checkStoreFile } from './store-file.ts'
  *    with it; one that dies while it reads does no harm.
  * 2. Writes are synchronous transactions that have reached the disk when they return; the options that LMDB's speed is praised for and that make
  *    less of a promise are not used.
+ * 3. LMDB sees no page that was not looked at: it believes what a page says, and a damaged one would end the process by a signal. All pages but the
+ *    leaves of `state` are looked at when the file is opened, those when they are needed.
  */
 export interface Tables {
   readonly path: string
@@ -28,8 +32,10 @@ export interface Tables {
   readonly meta: Database<Buffer, string>
   readonly checkpoints: Database<Buffer, number>
   readonly deltas: Database<Buffer, [number, number]>
-  readonly state: Database<Buffer, Buffer>
+  readonly state: StateTable
   readonly history: Database<Buffer, [number, number]>
+  /** Of a file in which there may be leaves of `state` that nobody has looked at. */
+  readonly leaves?: StateLeaves | undefined
 }
 
 const FILE = 'checkpoints.mdb'
@@ -55,23 +61,41 @@ export function openForWriting(stateFolder: string): Tables {
 export function openForReading(path: string): Tables {
   return guarded(`cannot open ${path}`, () => {
     checkStoreFile(path)
-    // LMDB makes tables where there are none, which a reader cannot.
-    if (statSync(path).size === 0) throw damaged(`cannot open ${path}`, new Error('it is empty'))
-    return openTables(path, true)
+    return openLookedAt(path)
   })
 }
 
+/** The same for another thread of the process that has it open and so has looked at it. @throws SluiceError `STORE_FAILED`, `CHECKPOINT_UNREADABLE` */
+export function openInThread(path: string): Tables {
+  return guarded(`cannot open ${path}`, () => openLookedAt(path))
+}
+
+function openLookedAt(path: string): Tables {
+  // LMDB makes tables where there are none, which a reader cannot.
+  if (sizeOfStore(path) === 0) throw damaged(`cannot open ${path}`, new Error('it is empty'))
+  return openTables(path, true)
+}
+
+/** Whoever has read or written enough. */
+export async function closeTables({ root, leaves }: Tables): Promise<void> {
+  leaves?.close()
+  await root.close()
+}
+
 function openTables(path: string, readOnly: boolean): Tables {
+  const leaves = StateLeaves.open(path)
   const options = { path, noSubdir: true, maxDbs: 8, overlappingSync: false, encoding: 'binary' as const, readOnly }
   const root = open<Buffer, string>({ ...options, permissionsMode: 0o600 } as typeof options)
+  const state = root.openDB<Buffer, Buffer>({ name: 'state', encoding: 'binary', keyEncoding: 'binary' })
   return {
     path,
     root,
     meta: root.openDB<Buffer, string>({ name: 'meta', encoding: 'binary' }),
     checkpoints: root.openDB<Buffer, number>({ name: 'checkpoints', encoding: 'binary' }),
     deltas: root.openDB<Buffer, [number, number]>({ name: 'deltas', encoding: 'binary' }),
-    state: root.openDB<Buffer, Buffer>({ name: 'state', encoding: 'binary', keyEncoding: 'binary' }),
+    state: leaves === undefined ? state : new GuardedState(state, leaves),
     history: root.openDB<Buffer, [number, number]>({ name: 'history', encoding: 'binary' }),
+    leaves,
   }
 }
 

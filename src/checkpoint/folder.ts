@@ -145,8 +145,9 @@ export class Folder {
     return true
   }
 
-  /** Forgets one window, or writes some rows. False: not all of it yet. */
+  /** Forgets one window, or writes some rows. False: not all of it yet. Before the first row the base must be known to be sound. */
   #apply(batch: Batch, ms: number): boolean {
+    if (this.#writes.tables.leaves?.checkSome(ms) === false) return false
     const drop = batch.content.drops[batch.drops]
     if (drop === undefined) return this.#base.writeRows(batch.content, batch.rows, ms)
     this.#base.dropRows(drop)

@@ -1,74 +1,120 @@
-import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { SluiceError } from '../core/errors.ts'
-import { firstMissingPage } from './store-pages.ts'
+import type { StoreMeta } from './store-meta.ts'
+import { newestMeta } from './store-meta.ts'
+import type { Pages } from './store-pages.ts'
+import { PageProblem } from './store-pages.ts'
+import type { WalkOptions } from './store-walk.ts'
+import { walkTables } from './store-walk.ts'
 
 /*
- * A look at an LMDB file before LMDB maps it: a file that has lost its end, or was never one, ends the process with a signal when a missing
- * page is touched. Layout of a meta page, as LMDB 0.9.90 writes it on a 64-bit machine: page header (24 bytes), magic, version (4 bytes each),
- * address, map size (8 each), two database records (48 each, the first beginning with the page size), last page, transaction (8 each).
+ * A look at an LMDB file before LMDB maps it. A damaged one, or one that was never meant for LMDB, would end the process by a signal. It costs a read of
+ * every hundredth page or so, at a few microseconds each.
  */
-const MAGIC = 0xbeefc0de
-const MAGIC_AT = 24
-const FREE_PAGES_AT = 48
-const TABLES_AT = 96
-const LAST_PAGE_AT = 144
-const TRANSACTION_AT = 152
-const META_BYTES = 160
-interface Meta {
-  readonly pageBytes: number
-  readonly lastPage: bigint
-  readonly transaction: bigint
-  /** The records of the two tables at the root: that of free pages and that of tables. */
-  readonly freePages: Buffer
-  readonly tables: Buffer
+
+/** Opening a pipe would wait for somebody at its other end. */
+const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK
+/** A job that writes meanwhile moves everything; it has looked at the file itself. */
+const LOOKS = 5
+
+/** @throws SluiceError `CHECKPOINT_UNREADABLE` when LMDB must not be given the file, `STORE_FAILED` when it cannot be read */
+export function checkStoreFile(path: string, options?: WalkOptions): void {
+  const problem = problemOfFile(path, options)
+  if (problem !== undefined) throw damagedStore(path, problem)
 }
 
-/** @throws SluiceError `CHECKPOINT_UNREADABLE` when the file cannot be what LMDB wrote */
-export function checkStoreFile(path: string): void {
-  if (!existsSync(path)) return
-  const file = openSync(path, 'r')
+/** Why LMDB must not be given the file; `undefined` when it may, or when there is none. */
+export function problemOfFile(path: string, options?: WalkOptions): string | undefined {
+  const file = StoreFile.open(path)
+  if (file === undefined) return undefined
   try {
-    const size = fstatSync(file).size
-    if (size === 0) return
-    const first = readMeta(file, 0)
-    const second = first && readMeta(file, first.pageBytes)
-    if (first === undefined || second === undefined) throw damaged(path, 'it does not begin as a file of LMDB')
-    const newest = first.transaction > second.transaction ? first : second
-    const pages = BigInt(Math.floor(size / newest.pageBytes))
-    if (pages <= newest.lastPage) checkPages(path, file, newest, pages)
+    return file.size === 0 ? undefined : file.problem(options)
   } finally {
-    closeSync(file)
+    file.close()
   }
 }
 
-/** A file may lack pages at its end that nothing refers to. */
-function checkPages(path: string, file: number, meta: Meta, pages: bigint): void {
-  const { pageBytes, freePages, tables } = meta
-  const read = (page: bigint): Buffer | undefined => {
-    const bytes = Buffer.alloc(pageBytes)
-    return readSync(file, bytes, 0, pageBytes, page * BigInt(pageBytes)) === pageBytes ? bytes : undefined
-  }
-  const missing = firstMissingPage(freePages, pages, pageBytes, read) ?? firstMissingPage(tables, pages, pageBytes, read, true)
-  if (missing !== undefined)
-    throw damaged(path, `page ${missing} is missing or wrong; it has ${pages} of ${meta.lastPage + 1n} pages`)
+/** Bytes of the file; 0 when there is none. @throws SluiceError `CHECKPOINT_UNREADABLE` when it is no file */
+export function sizeOfStore(path: string): number {
+  const file = StoreFile.open(path)
+  const size = file?.size ?? 0
+  file?.close()
+  return size
 }
 
-function readMeta(file: number, at: number): Meta | undefined {
-  const bytes = Buffer.alloc(META_BYTES)
-  if (readSync(file, bytes, 0, META_BYTES, at) < META_BYTES || bytes.readUInt32LE(MAGIC_AT) !== MAGIC) return undefined
-  const pageBytes = bytes.readUInt32LE(FREE_PAGES_AT)
-  if (pageBytes < 256 || pageBytes > 65_536 || (pageBytes & (pageBytes - 1)) !== 0) return undefined
-  return {
-    pageBytes,
-    lastPage: bytes.readBigUInt64LE(LAST_PAGE_AT),
-    transaction: bytes.readBigUInt64LE(TRANSACTION_AT),
-    freePages: bytes.subarray(FREE_PAGES_AT, TABLES_AT),
-    tables: bytes.subarray(TABLES_AT, LAST_PAGE_AT),
-  }
-}
-
-function damaged(path: string, problem: string): SluiceError {
+/** An error that names the file, and says what can be done. */
+export function damagedStore(path: string, problem: string, cause?: unknown): SluiceError {
   return new SluiceError('CHECKPOINT_UNREADABLE', `the state file ${path} is damaged: ${problem}`, {
+    ...(cause === undefined ? {} : { cause }),
     hint: 'nothing was changed; restore the state folder from a copy, or remove it to begin anew',
   })
+}
+
+/** The file of a store, read without the library. */
+export class StoreFile {
+  readonly #file: number
+
+  private constructor(file: number) {
+    this.#file = file
+  }
+
+  /** `undefined` when there is no such file. @throws SluiceError `CHECKPOINT_UNREADABLE` when it is no file */
+  static open(path: string): StoreFile | undefined {
+    let file: number
+    try {
+      file = openSync(path, FLAGS)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
+    if (fstatSync(file).isFile()) return new StoreFile(file)
+    closeSync(file)
+    throw damagedStore(path, 'it is not a regular file')
+  }
+
+  get size(): number {
+    return fstatSync(this.#file).size
+  }
+
+  /** Where everything begins now; `undefined` when the file does not begin as one of LMDB. */
+  meta(): StoreMeta | undefined {
+    return newestMeta(this.#file)
+  }
+
+  /** Its pages as a transaction has left them, as long as nobody needs their place. */
+  pages({ pageBytes, lastPage }: StoreMeta): Pages {
+    const count = Math.min(Math.floor(this.size / pageBytes), lastPage + 1)
+    return {
+      pageBytes,
+      count,
+      lastPage,
+      read: (page, { bytes }) => readSync(this.#file, bytes, 0, pageBytes, page * pageBytes) === pageBytes,
+    }
+  }
+
+  problem(options?: WalkOptions): string | undefined {
+    let problem: string | undefined
+    for (let look = 0; look < LOOKS; look++) {
+      const meta = this.meta()
+      if (meta === undefined) return 'it does not begin as a file of LMDB'
+      problem = this.#problemFrom(meta, options)
+      if (problem === undefined) return undefined
+      if (this.meta()?.transaction === meta.transaction) return problem
+    }
+    return undefined
+  }
+
+  #problemFrom(meta: StoreMeta, options: WalkOptions | undefined): string | undefined {
+    try {
+      walkTables(meta, this.pages(meta), options)
+      return undefined
+    } catch (error) {
+      if (error instanceof PageProblem) return error.message
+      throw error
+    }
+  }
+
+  close(): void {
+    closeSync(this.#file)
+  }
 }

@@ -4,7 +4,7 @@ import { SluiceError } from '../core/errors.ts'
 import { decodeValue } from '../core/value-codec.ts'
 import type { CheckpointRecord } from './checkpoint-history.ts'
 import type { Tables } from './environment.ts'
-import { environmentPath, guarded, openForReading } from './environment.ts'
+import { closeTables, environmentPath, guarded, openForReading } from './environment.ts'
 import type { ChunkPlace, Manifest, StoredDelta } from './manifest.ts'
 import { decodeManifest, unfoldedOf, unreadable } from './manifest.ts'
 import type { ProcessIdentity } from './process-identity.ts'
@@ -154,7 +154,7 @@ export class StoredCheckpoints {
 
   /** Closes without touching anything. */
   async close(): Promise<void> {
-    await this.tables.root.close()
+    await closeTables(this.tables)
   }
 
   protected get<V>(name: string): V | undefined {

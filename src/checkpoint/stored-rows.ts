@@ -5,7 +5,7 @@ import { SluiceError } from '../core/errors.ts'
 import { decodeValue } from '../core/value-codec.ts'
 import { baseRow, groupOfRow } from '../state/base-rows.ts'
 import type { Tables } from './environment.ts'
-import { environmentPath, guarded, openForReading } from './environment.ts'
+import { closeTables, environmentPath, guarded, openForReading } from './environment.ts'
 import type { ChunkPlace, Manifest, StoredDelta } from './manifest.ts'
 import { decodeManifest, unfoldedOf, unreadable } from './manifest.ts'
 import { StateOverlay } from './state-overlay.ts'
@@ -104,7 +104,7 @@ export class StoredInstant implements RowLayer {
     if (this.#closed) return
     this.#closed = true
     this.#transaction.done()
-    await this.#tables.root.close()
+    await closeTables(this.#tables)
   }
 
   #get<V>(name: string): V | undefined {

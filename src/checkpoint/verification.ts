@@ -5,10 +5,9 @@ import type { StateIdentity } from '../state/delta-chunk.ts'
 import { readDelta } from '../state/delta-chunk.ts'
 import { keyFromBytes } from '../state/key-bytes.ts'
 import { valueFromBytes } from '../state/row-value.ts'
-import { environmentPath } from './environment.ts'
 import type { Manifest, StoredDelta } from './manifest.ts'
 import { isManifest } from './manifest-shape.ts'
-import { StorePages } from './page-check.ts'
+import { problemOfStore } from './page-check.ts'
 import type { Savepoint } from './savepoint.ts'
 import { unreadableSavepoint } from './savepoint-index.ts'
 import { Slices } from './slices.ts'
@@ -49,23 +48,24 @@ export interface Verification {
  * @throws SluiceError `JOB_UNKNOWN`, `INVALID_OPTION` when that checkpoint is not kept, `STORE_FAILED`, `CHECKPOINT_UNREADABLE` when the file is none
  */
 export async function verifyStore(stateFolder: string, checkpoint?: number): Promise<Verification> {
-  const file = new StorePages(environmentPath(stateFolder))
-  const before = file.look()
-  if (before.missing !== undefined && !before.hasChanged) return damagedFile(before.missing)
+  const problem = problemOfStore(stateFolder)
+  if (problem !== undefined) return damagedFile(problem)
   const instant = StoredInstant.open(stateFolder)
   try {
-    // Whatever a job writes from now on, it leaves the pages alone that this instant can see, and those of newer ones too.
-    const missing = before.missing === undefined ? undefined : file.look().missing
-    return missing === undefined ? await new StoreVerifier(instant).verify(checkpoint) : damagedFile(missing)
+    return await new StoreVerifier(instant).verify(checkpoint)
   } finally {
     await instant.close()
   }
 }
 
 /** Nothing else is read: the library would be ended by a signal at that page. */
-function damagedFile(page: bigint): Verification {
-  const damage = { where: 'the state file', problem: `page ${page} is missing or wrong, so nothing else was read` }
-  return { checkpoints: [], chunks: 0, rows: 0, damage: [damage] }
+function damagedFile(problem: string): Verification {
+  return {
+    checkpoints: [],
+    chunks: 0,
+    rows: 0,
+    damage: [{ where: 'the state file', problem: `${problem}, so nothing else was read` }],
+  }
 }
 
 class StoreVerifier {

@@ -1,4 +1,4 @@
-import { openForReading } from '../checkpoint/environment.ts'
+import { openInThread } from '../checkpoint/environment.ts'
 import { StoredOperatorBase } from '../checkpoint/stored-base.ts'
 import { toWireError } from '../core/errors.ts'
 import type { Clock } from '../core/time.ts'
@@ -264,11 +264,11 @@ export class WorkerHost {
   #baseOf({ stateFile }: Deployment): BaseOf {
     if (this.#ownBase !== undefined) return this.#ownBase
     if (stateFile === undefined) return () => undefined
-    const tables = (this.#tables ??= openForReading(stateFile))
+    const tables = (this.#tables ??= openInThread(stateFile))
     return (operator) => new StoredOperatorBase(tables, operator, () => this.#registry)
   }
 
-  #tables: ReturnType<typeof openForReading> | undefined
+  #tables: ReturnType<typeof openInThread> | undefined
 
   #fail(error: unknown): void {
     this.#loop?.stop()

@@ -191,7 +191,7 @@ describe('verify', () => {
       code: 5,
       document: {
         sound: false,
-        damage: [{ where: 'the state file', problem: expect.stringMatching(/^page \d+ is missing or wrong/) }],
+        damage: [{ where: 'the state file', problem: expect.stringMatching(/^page \d+ is missing/) }],
       },
     })
   })
