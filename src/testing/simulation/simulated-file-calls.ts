@@ -18,6 +18,8 @@ export interface FileUser {
 export interface FileWatch {
   /** Something has happened to the file, or to the name. */
   onChanged(path: string, file: SimulatedFile | undefined): void
+  /** A call does not come back for a while. */
+  onStalled(): void
   /** Somebody is about to look how large the file is. */
   beforeSize(path: string): void
   /** The names of a folder were asked for in order to remove some, or one is removed. Whether that went well. */
@@ -33,6 +35,9 @@ export interface FileCallParts {
   readonly watch: FileWatch
   readonly blockLength: number
 }
+
+/** Calls on which the promises of a sink rest. */
+const DELICATE: ReadonlySet<string> = new Set(['write', 'sync', 'syncFolder', 'rename'])
 
 interface Opened {
   readonly path: string
@@ -78,8 +83,8 @@ export class FileCalls implements Files {
   write(descriptor: number, block: Uint8Array, from: number): number {
     const { path, file } = this.#open(descriptor)
     const { random, faults, watch } = this.#parts
-    const least = Math.min(1, block.length - from)
-    const taken = random.chance(0.3) ? random.between(least, block.length - from) : block.length - from
+    const left = block.length - from
+    const taken = faults.knows('target') && random.chance(0.3) ? random.between(Math.min(1, left), left) : left
     return this.#now('write', path, () => {
       this.#checkRoom(path)
       file.append(block.subarray(from, from + taken))
@@ -197,7 +202,7 @@ export class FileCalls implements Files {
     this.#user.point(`before ${call} of ${path}`)
     const { random, faults, world } = this.#parts
     if (random.chance(0.25)) await world.sleep(random.fraction())
-    if (faults.happens('stall', 0.3)) await world.sleep(random.between(1, 400))
+    if (faults.happens('stall', 0.3)) await this.#stall()
     if (!this.#user.isAlive) throw new Died()
     this.#mayFail('before', call, path, fail)
     this.#parts.world.note(() => `process ${this.#user.pid}: ${call} of ${path}`)
@@ -207,8 +212,13 @@ export class FileCalls implements Files {
     return result
   }
 
+  async #stall(): Promise<void> {
+    this.#parts.watch.onStalled()
+    await this.#parts.world.sleep(this.#parts.random.between(1, 400))
+  }
+
   #mayFail(moment: 'before' | 'after', call: string, path: string, fail?: () => void): void {
-    if (!this.#parts.faults.happens('target', 0.3)) return
+    if (!this.#parts.faults.happens('target', DELICATE.has(call) ? 0.6 : 0.1)) return
     fail?.()
     throw this.#failure(moment, call, path)
   }

@@ -20,6 +20,8 @@ export interface FolderParts {
   readonly latest: () => number
   /** Only one process is there. */
   readonly isAlone: () => boolean
+  /** A call does not come back for a while. */
+  readonly onStalled: () => void
 }
 
 /** The folders that the sinks of a simulated job write to: the sinks are the job's own, the files simulated. They outlive every process. */
@@ -72,6 +74,10 @@ export class SimulatedFolders implements FileWatch {
 
   onChanged(path: string, file: SimulatedFile | undefined): void {
     if (this.#visible.isSeen(slashed(path), file)) this.#visible.look()
+  }
+
+  onStalled(): void {
+    this.#parts.onStalled()
   }
 
   beforeSize(path: string): void {

@@ -70,6 +70,8 @@ const STEPS_MAX = 400_000
 /** Faults cease after this, so that it can be seen whether the job comes to its end. */
 const FAULTY_STEPS = 20_000
 const STARTS_MAX = 40
+/** It is likeliest that somebody else takes the state while a call hangs, and while a checkpoint is committed: there it matters most, too. */
+const SUSPECT_STEPS = 20
 /** In so many simulations the whole state is looked at with each checkpoint. */
 const STATE_CHECKS = 0.3
 
@@ -131,6 +133,7 @@ class Simulation {
   #checkpoints = 0
   #parallelism: number
   #hasTakeover = false
+  #suspectAtStep = Number.NEGATIVE_INFINITY
   #latest: string | undefined
 
   constructor(job: Job | JobBuilder, options: SimulateOptions, expected: Outputs | undefined, keepsHistory: boolean) {
@@ -150,6 +153,9 @@ class Simulation {
       report,
       latest: () => this.#latestOnDisk,
       isAlone: () => this.#processes.length === 1,
+      onStalled: () => {
+        this.#suspectAtStep = this.#world.steps
+      },
     })
     const looksAtState = this.#random.chance(STATE_CHECKS)
     if (looksAtState || options.atCheckpoint !== undefined) this.#states = new StateCheck(this.#disk, report)
@@ -215,7 +221,8 @@ class Simulation {
       process.clockOffsetMs += this.#faults.random.between(-100_000, 100_000)
       this.#world.note(() => `the clock is set to ${process.wallMs}`)
     }
-    if (this.#processes.length === 1 && this.#faults.happens('takeover', 0.1)) {
+    const isSuspect = this.#world.steps - this.#suspectAtStep < SUSPECT_STEPS
+    if (this.#processes.length === 1 && this.#faults.happens('takeover', isSuspect ? 2 : 0.1)) {
       this.#world.note(() => `process ${process.pid} is thought to be dead`)
       this.#hasTakeover = true
       this.#start()
@@ -324,6 +331,7 @@ class Simulation {
     this.#latest = text
     const checkpoint = decodeValue(bytes) as number
     this.#checkpoints++
+    this.#suspectAtStep = this.#world.steps
     const manifest = decodeManifest(this.#disk.checkpoints.get(checkpoint)!, checkpoint)
     this.#manifests.onManifest(manifest)
     this.#seeState(manifest)
@@ -344,7 +352,7 @@ class Simulation {
     )
     this.#processes = this.#processes.filter((each) => each !== process)
     if (ending.how === 'finished') return this.#finished()
-    if (ending.how === 'failed' && !isOfFaults(ending.error) && !this.#folders.tampering.explains(ending.error)) {
+    if (ending.how === 'failed' && !this.#isExpected(process, ending.error)) {
       this.#report('errors are those of the faults', `${ending.error.code}: ${ending.error.message}`)
     }
     // The one that took over runs on.
@@ -355,6 +363,12 @@ class Simulation {
     if (this.#options.parallelism === undefined && this.#faults.happens('rescale', 100))
       this.#parallelism = this.#otherParallelism()
     this.#start()
+  }
+
+  #isExpected({ pid }: SimulatedProcess, error: SluiceError): boolean {
+    // What stands in a folder that had been empty is of the process that has taken over.
+    const isSupplanted = pid < this.#starts && error.code === 'OUTPUT_OF_ANOTHER_RUN'
+    return isOfFaults(error) || isSupplanted || this.#folders.tampering.explains(error)
   }
 
   /** Often 1, where exchanges fall away and tasks become one. */
