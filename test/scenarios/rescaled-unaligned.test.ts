@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { RunOptions } from '../../src/index.ts'
-import { parallelismWithRecordsOnTheirWay } from '../campaigns/torture-campaign.ts'
+import { parallelismWithRecordsOnTheirWay } from '../campaigns/stored-state.ts'
 import { JobProcess } from './run-job.ts'
 
 const RECORDS = 2_000
