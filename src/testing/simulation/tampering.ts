@@ -30,7 +30,7 @@ export class Tampering {
   canBegin(path: string): boolean {
     const file = this.#files.find(path)
     const isThere = file instanceof SimulatedFile && file.size > 0
-    return isVisible(posix.basename(path)) ? file === undefined : isThere
+    return isVisible(posix.basename(path)) ? file === undefined && !this.#visible.hasShown(path) : isThere
   }
 
   /** Returns what has been done. */

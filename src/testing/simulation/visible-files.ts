@@ -48,6 +48,11 @@ export class VisibleFiles {
     this.#sinks.set(folder, sink)
   }
 
+  /** Whether it is there, or has been and will be again. */
+  hasShown(path: string): boolean {
+    return this.#shown.has(path)
+  }
+
   /** A file that is not output has come, or gone. It must not change in between either. */
   expectStranger(path: string, isThere: boolean): void {
     if (isThere) this.#strangers.add(path)
