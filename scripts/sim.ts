@@ -1,15 +1,19 @@
 /*
  * Simulates jobs under seeds: npm run sim -- --seeds 1000 [--from 1] [--job <name or file>] [--faults crash,disk] [--all] [--history] [--json]
+ *   [--parallelism n] [--threads n]
  *
- * A file exports a function that builds the job, by default. Exit status 1 when something was violated: the seed is printed, and the history of the
- * first one. The same seed comes to the same history.
+ * A file exports a function that builds the job, by default. Without --all the smallest seed under which something is violated ends it. Exit status 1
+ * when there is one: it is printed, with the history of the first. The same seed comes to the same history, in whatever thread.
  */
-import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
-import type { FaultKind, JobBuilder, Verdict } from 'sluice/testing'
-import { FAULT_KINDS, simulate } from 'sluice/testing'
-import { CHECKS, JOBS } from '../test/simulation/jobs.ts'
+import { Piscina } from 'piscina'
+import type { FaultKind, Verdict } from 'sluice/testing'
+import { FAULT_KINDS } from 'sluice/testing'
+import type { Seeds, Simulated } from './sim-seeds.ts'
+
+/** Seeds that a thread takes at a time. */
+const SEEDS_AT_ONCE = 10
 
 const { values } = parseArgs({
   options: {
@@ -18,6 +22,7 @@ const { values } = parseArgs({
     job: { type: 'string' },
     faults: { type: 'string' },
     parallelism: { type: 'string' },
+    threads: { type: 'string', default: String(availableParallelism()) },
     all: { type: 'boolean', default: false },
     history: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
@@ -26,64 +31,67 @@ const { values } = parseArgs({
 
 const seeds = whole(values.seeds, '--seeds')
 const from = whole(values.from, '--from')
-const faults =
-  values.faults === undefined
-    ? FAULT_KINDS
-    : values.faults
-        .split(',')
-        .filter((kind) => kind !== '')
-        .map(faultKind)
-const jobs = await jobsOf(values.job)
+const kinds = values.faults?.split(',').filter((kind) => kind !== '')
+const settings = {
+  job: values.job,
+  faults: kinds?.map(faultKind) ?? FAULT_KINDS,
+  parallelism: values.parallelism === undefined ? undefined : whole(values.parallelism, '--parallelism'),
+  history: values.history,
+}
+const threads = Math.max(1, whole(values.threads, '--threads'))
 const begunMs = performance.now()
-const found: { readonly job: string; readonly verdict: Verdict }[] = []
+const violated: { readonly job: string; readonly verdict: Verdict }[] = []
 const totals = { steps: 0, starts: 0, checkpoints: 0 }
+let next = from
 
-for (let seed = from; seed < from + seeds && (values.all || found.length === 0); seed++) {
-  // Each job in its turn, so that few seeds meet all of them.
-  const [name, build] = jobs[seed % jobs.length]!
-  const parallelism = values.parallelism === undefined ? {} : { parallelism: whole(values.parallelism, '--parallelism') }
-  const check = values.job === undefined || name in JOBS ? CHECKS[name] : undefined
-  const atCheckpoint = check === undefined ? {} : { atCheckpoint: check }
-  const verdict = await simulate(build, { seed, faults, history: values.history, ...parallelism, ...atCheckpoint })
-  totals.steps += verdict.steps
-  totals.starts += verdict.starts
-  totals.checkpoints += verdict.checkpoints
-  if (values.history && !values.json) console.log(verdict.history.join('\n'))
-  if (!verdict.ok) found.push({ job: name, verdict })
-  if (!verdict.ok && !values.json) tell(name, verdict)
+const pool = new Piscina<Seeds, Simulated>({
+  filename: new URL('./sim-seeds.ts', import.meta.url).href,
+  minThreads: threads,
+  maxThreads: threads,
+})
+try {
+  await Promise.all(Array.from({ length: threads }, simulateNext))
+} catch (error) {
+  fail(error instanceof Error ? error.message : String(error))
+} finally {
+  await pool.destroy()
+}
+tell()
+
+/** One thread's work, until there is nothing left to do. */
+async function simulateNext(): Promise<void> {
+  while (next < from + seeds && (values.all || violated.length === 0)) {
+    const count = Math.min(SEEDS_AT_ONCE, from + seeds - next)
+    const own = { ...settings, from: next, count }
+    next += count
+    const simulated = await pool.run(own)
+    totals.steps += simulated.steps
+    totals.starts += simulated.starts
+    totals.checkpoints += simulated.checkpoints
+    violated.push(...simulated.violated)
+    if (!values.json) for (const history of simulated.histories) console.log(history.join('\n'))
+  }
 }
 
-const seconds = (performance.now() - begunMs) / 1000
-const ran = found.length > 0 && !values.all ? found[0]!.verdict.seed - from + 1 : seeds
-const summary = {
-  seeds: ran,
-  from,
-  violations: found.length,
-  ...totals,
-  seconds: Number(seconds.toFixed(1)),
-  perSecond: Math.round(ran / seconds),
-}
-if (values.json) {
-  const violations = found.map(({ job, verdict }) => ({ job, seed: verdict.seed, violations: verdict.violations }))
-  console.log(JSON.stringify({ ...summary, violations }))
-} else
-  console.log(
-    `${ran} seeds, ${found.length} violated; ${totals.starts} starts, ${totals.checkpoints} checkpoints, ${summary.perSecond} seeds/s`,
-  )
-process.exitCode = found.length > 0 ? 1 : 0
-
-function tell(job: string, { seed, violations, history }: Verdict): void {
-  if (found.length === 1) console.log(history.slice(-200).join('\n'))
-  for (const { invariant, message } of violations) console.log(`seed ${seed}, job ${job}: ${invariant}: ${message}`)
-}
-
-async function jobsOf(named: string | undefined): Promise<readonly (readonly [string, JobBuilder])[]> {
-  if (named === undefined) return Object.entries(JOBS)
-  const known = JOBS[named]
-  if (known !== undefined) return [[named, known]]
-  const module = (await import(pathToFileURL(resolve(named)).href)) as { readonly default?: unknown }
-  if (typeof module.default !== 'function') fail(`${named} exports no function that builds a job, by default`)
-  return [[named, module.default as JobBuilder]]
+function tell(): void {
+  violated.sort((a, b) => a.verdict.seed - b.verdict.seed)
+  const shown = values.all ? violated : violated.slice(0, 1)
+  const ran = shown.length > 0 && !values.all ? shown[0]!.verdict.seed - from + 1 : next - from
+  const seconds = (performance.now() - begunMs) / 1000
+  const perSecond = Math.round((next - from) / seconds)
+  if (values.json) {
+    const violations = shown.map(({ job, verdict }) => ({ job, seed: verdict.seed, violations: verdict.violations }))
+    const summary = { seeds: ran, from, violations: shown.length, ...totals, seconds: Number(seconds.toFixed(1)), perSecond }
+    console.log(JSON.stringify({ ...summary, violations }))
+  } else {
+    if (shown.length > 0) console.log(shown[0]!.verdict.history.slice(-200).join('\n'))
+    for (const { job, verdict } of shown)
+      for (const { invariant, message } of verdict.violations)
+        console.log(`seed ${verdict.seed}, job ${job}: ${invariant}: ${message}`)
+    const { starts, checkpoints } = totals
+    console.log(`${ran} seeds, ${shown.length} violated; ${starts} starts, ${checkpoints} checkpoints, ${perSecond} seeds/s`)
+  }
+  process.exitCode = shown.length > 0 ? 1 : 0
 }
 
 function faultKind(name: string): FaultKind {

@@ -11,6 +11,8 @@ export interface ChannelWriter {
   write(element: Element): void
   /** True while something waits for room in the channel, or while more records are on their way than the reader wants. */
   readonly full: boolean
+  /** Elements that were written and that nobody has taken: one record's results at most beyond what makes the channel full. */
+  readonly waiting: number
   /** Records that a batch should hold at most: less than usual for a slow reader. */
   readonly batchRecords: number
   /** Passes on what waits. True when nothing is left. */
@@ -50,6 +52,10 @@ export class LocalChannel implements ChannelReader, ChannelWriter {
 
   get full(): boolean {
     return this.#elements.length >= LOCAL_CAPACITY || this.#records >= this.#budget
+  }
+
+  get waiting(): number {
+    return this.#elements.length
   }
 
   get batchRecords(): number {
@@ -122,6 +128,11 @@ export class RemoteWriter implements ChannelWriter {
 
   get full(): boolean {
     return this.#waiting.length > 0 || (this.#sent - this.#ring.taken) >>> 0 >= this.#ring.budget
+  }
+
+  /** Without those that are in the ring, which has its bounds. */
+  get waiting(): number {
+    return this.#waiting.length
   }
 
   get batchRecords(): number {

@@ -84,6 +84,11 @@ export class OutputChannel {
     if (this.#writer.full) this.#backpressure.full = true
   }
 
+  /** Elements that were sent and that nobody has taken. */
+  get waiting(): number {
+    return this.#writer.waiting
+  }
+
   /** True when nothing waits for room. */
   flush(): boolean {
     return this.#writer.flush()

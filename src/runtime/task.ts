@@ -256,6 +256,11 @@ export class Task {
     this.#chain.onFolded(checkpoint)
   }
 
+  /** Of the output in which most waits: elements that were sent and that nobody has taken. */
+  get waiting(): number {
+    return this.#parts.outputs.reduce((most, output) => Math.max(most, output.waiting), 0)
+  }
+
   /** Keyed states of the task, for whoever keeps their memory within its limit. */
   get backends(): readonly KeyedBackend[] {
     return this.#chain.backends

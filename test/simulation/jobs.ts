@@ -91,6 +91,45 @@ export const JOBS: Readonly<Record<string, JobBuilder>> = {
       .to(shown())
     return brief
   },
+  /** Watermarks close behind the records of every split, and how many records come too late: none, whoever is faster. */
+  tide() {
+    const tide = job('tide')
+    const sums = tide
+      .from(generate({ count: 200, at: reading(0, 5) }))
+      .withTimestamps(({ at }) => at, { maxOutOfOrderness: 41 })
+      .keyBy(({ key }) => key)
+      .window(tumblingWindow(60))
+      .aggregate({ create: () => 0, add: (total: number, { id }: Reading) => total + id })
+    sums.to(shown())
+    sums.late.to(shown())
+    return tide
+  },
+  /** The records of a key come in their order, through two exchanges: what is out of it is shown, and never is. */
+  ordered() {
+    const ordered = job('ordered')
+    const numbers = ordered.from(generate({ count: 200, at: (index) => index })).withParallelism(1)
+    const inOrder = numbers
+      .keyBy((n) => n % 6)
+      .process({
+        state: { last: valueState<number>() },
+        *onRecord(n: number, { state }) {
+          if (n <= (state.last.get() ?? -1)) yield `${n} behind ${state.last.get()}`
+          state.last.set(n)
+          yield n
+        },
+      })
+    inOrder
+      .keyBy((n) => (typeof n === 'number' ? n % 6 : -1))
+      .process({
+        state: { last: valueState<number>() },
+        *onRecord(n: number | string, { state }) {
+          if (typeof n !== 'number' || n <= (state.last.get() ?? -1)) yield `${n} behind ${state.last.get()}`
+          else state.last.set(n)
+        },
+      })
+      .to(shown())
+    return ordered
+  },
   /** So many keys that a snapshot is written in several slices. */
   wide() {
     const wide = job('wide', { maxParallelism: 4 })
@@ -146,9 +185,9 @@ export const JOBS: Readonly<Record<string, JobBuilder>> = {
     return joins
   },
   /** Calls to a service that takes its time, fails and does not answer; with a time limit and without, in order and out of it, by key. */
-  services(outside) {
+  services({ service }) {
     const services = job('services')
-    const twice = outside.service('twice', ({ id }: Reading) => id * 2)
+    const twice = service('twice', ({ id }: Reading) => id * 2)
     const readings = services.from(generate({ count: 100, at: reading(0, 6) })).withTimestamps(({ at }) => at, ALL)
     const patient = { retry: { attempts: 5, delay: 5 }, timeout: 'none' } as const
     readings.asyncMap(twice, { concurrency: 4, timeout: 60 }).to(shown())

@@ -203,4 +203,188 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'a subtask is silent whose results are under way',
+    changes: [
+      {
+        file: 'src/checkpoint/restore.ts',
+        find: '  if (operator.watermark === WATERMARK_END) return operator.pending === true\n',
+        replace: '  if (operator.watermark === WATERMARK_END) return false\n',
+      },
+    ],
+  },
+  {
+    name: 'a task goes on although its output is full',
+    changes: [
+      {
+        file: TASK,
+        find: '    while (index < values.length && !backpressure.full) {\n',
+        replace: '    while (index < values.length) {\n',
+      },
+      {
+        file: TASK,
+        find: '    if (this.#parts.backpressure.full && !this.#flushFull()) return false\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a chunk that is corrupt is taken as it is',
+    changes: [
+      {
+        file: 'src/checkpoint/stored-checkpoints.ts',
+        find: '    if (stored.byteLength !== length || crc32(stored) !== delta.crc32)\n',
+        replace: '    if (stored.byteLength !== length && crc32(stored) !== delta.crc32)\n',
+      },
+    ],
+  },
+  {
+    name: 'a manifest that is corrupt is taken as it is',
+    changes: [
+      {
+        file: 'src/checkpoint/manifest.ts',
+        find: '  return crc32(body) === view.getUint32(8, true) ? undefined',
+        replace: '  return crc32(body) >= 0 ? undefined',
+      },
+    ],
+  },
+  {
+    name: 'an entry is evicted before the base holds it',
+    changes: [
+      {
+        file: 'src/state/grouped-table.ts',
+        find: '        else if ((entry.flags & LIVE) !== 0 && epochs.isInBase(entry.epoch)) {',
+        replace: '        else if ((entry.flags & LIVE) !== 0 && epochs.frozen >= 0) {',
+      },
+    ],
+  },
+  {
+    name: 'one subtask is not waited for',
+    changes: [
+      {
+        file: 'src/checkpoint/checkpoint-coordinator.ts',
+        find: '    if (missing.size === 0) return this.#storeNext()\n',
+        replace: '    if (missing.size <= 1) return this.#storeNext()\n',
+      },
+      {
+        file: 'src/checkpoint/checkpoint-coordinator.ts',
+        find: '    const index = flights.findIndex((flight) => flight.missing.size === 0)\n',
+        replace: '    const index = flights.findIndex((flight) => flight.missing.size <= 1)\n',
+      },
+    ],
+  },
+  {
+    name: 'the watermark of a task is that of its fastest channel',
+    changes: [
+      {
+        file: 'src/runtime/watermark-merger.ts',
+        find: '        if (channel.watermark < minimum) minimum = channel.watermark\n',
+        replace: '        if (minimum === WATERMARK_END || channel.watermark > minimum) minimum = channel.watermark\n',
+      },
+    ],
+  },
+  {
+    name: 'the changes of one key group are left out when parallelism changes',
+    changes: [
+      {
+        file: 'src/checkpoint/restore.ts',
+        find: 'delta.firstGroup <= groups.last && delta.lastGroup >= groups.first)',
+        replace: 'delta.firstGroup < groups.last && delta.lastGroup >= groups.first)',
+      },
+    ],
+  },
+  {
+    name: 'a split that was read to its end is read again',
+    changes: [{ file: 'src/runtime/split-reading.ts', find: '    this.done = state.done\n', replace: '    this.done = false\n' }],
+  },
+  {
+    name: 'a commit that failed counts as made',
+    changes: [
+      {
+        file: 'src/control/committers.ts',
+        find: '      trouble.add(error)\n      return false\n',
+        replace: '      trouble.add(error)\n      return true\n',
+      },
+    ],
+  },
+  {
+    name: 'the job ends before its last commits are made',
+    changes: [
+      {
+        file: 'src/control/checkpointing.ts',
+        find: '    this.#committed.then(() => this.#parts.finished(), this.#parts.fail)\n',
+        replace: '    this.#committed.catch(this.#parts.fail)\n    this.#parts.finished()\n',
+      },
+    ],
+  },
+  {
+    name: 'the last checkpoint is taken when all but one have ended',
+    changes: [
+      {
+        file: 'src/control/checkpointing.ts',
+        find: '    if (this.#running.size === 0) this.#obey(this.#coordinator.onEnding',
+        replace: '    if (this.#running.size <= 1) this.#obey(this.#coordinator.onEnding',
+      },
+    ],
+  },
+  {
+    name: 'a barrier overtakes the open batch',
+    changes: [
+      {
+        file: 'src/runtime/output.ts',
+        find: '    this.sendBatch()\n    this.#write(element)\n',
+        replace: '    this.#write(element)\n    this.sendBatch()\n',
+      },
+    ],
+  },
+  {
+    name: 'records in flight go to the former place and not to their key',
+    changes: [
+      {
+        file: 'src/checkpoint/in-flight-shares.ts',
+        find: '      shares[subtaskOfGroup(group, shares.length, maxParallelism)]!.add(stretch, index, watermark)\n',
+        replace: '      shares[stretch.to % shares.length]!.add(stretch, index, watermark + 0 * group * maxParallelism)\n',
+      },
+    ],
+  },
+  {
+    name: 'a checkpoint that was given up is completed after all',
+    changes: [
+      {
+        file: 'src/checkpoint/checkpoint-coordinator.ts',
+        find: '  #giveUp({ checkpoint, requests }: Flight, failure: CheckpointFailure): readonly CoordinatorCommand[] {\n    this.#inFlight.delete(checkpoint)\n',
+        replace: '  #giveUp({ checkpoint, requests }: Flight, failure: CheckpointFailure): readonly CoordinatorCommand[] {\n',
+      },
+    ],
+  },
+  {
+    name: 'a watermark overtakes the results of asynchronous calls',
+    changes: [
+      {
+        file: 'operators/async/async-operator.ts',
+        find: '    let watermark = this.queue.watermark ?? this.context.watermark\n',
+        replace: '    let watermark = this.context.watermark\n',
+      },
+    ],
+  },
+  {
+    name: 'records whose results are under way are in no snapshot',
+    changes: [
+      {
+        file: 'operators/async/async-map.ts',
+        find: '    return this.queue.size === 0 ? undefined :',
+        replace: '    return this.queue.size >= 0 ? undefined :',
+      },
+    ],
+  },
+  {
+    name: 'an id of a checkpoint is used twice',
+    changes: [
+      {
+        file: 'src/checkpoint/checkpoint-coordinator.ts',
+        find: '    const checkpoint = this.#nextId++\n',
+        replace: '    const checkpoint = this.#nextId\n    if (checkpoint % 3 !== 0) this.#nextId++\n',
+      },
+    ],
+  },
 ]

@@ -41,13 +41,15 @@ export class StateCheck {
     this.#report = report
   }
 
-  onManifest(manifest: Manifest): StateEntries {
+  /** @param isReadable false: something that is stored is damaged */
+  onManifest(manifest: Manifest, isReadable: boolean): StateEntries | undefined {
     for (const delta of manifest.deltas) {
       const place = `${delta.checkpoint}/${delta.sequence}`
       if (this.#applied.has(place)) continue
       this.#applied.add(place)
       applyDelta(this.#expected, this.#disk, delta)
     }
+    if (!isReadable) return undefined
     const stored = stateOf(this.#disk, manifest)
     const wrong = differenceOf(this.#expected, stored)
     if (wrong !== undefined) {

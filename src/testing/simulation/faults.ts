@@ -23,6 +23,8 @@ export const FAULT_KINDS = [
   'stall',
   /** A write of the store fails, before or after it was on the disk. */
   'disk',
+  /** Between two starts a bit of a manifest or of a chunk has turned; it is turned back when a start has refused it. */
+  'damage',
   /** There is no room on the disk for a while. */
   'full',
   /** Nothing moves for a while, as if the process had been halted. */

@@ -12,6 +12,7 @@ import { Died } from './faults.ts'
 import type { SeededRandom } from './random.ts'
 import type { SimulatedDisk } from './simulated-tables.ts'
 import { SimulatedWorkers } from './simulated-workers.ts'
+import type { Violation } from './violation.ts'
 import type { Lane, World } from './world.ts'
 
 /** What a process is started with. */
@@ -26,6 +27,7 @@ export interface ProcessParts {
   readonly threads: number
   /** The job, with its ends as this process sees them. */
   readonly graph: (process: SimulatedProcess) => StreamGraph
+  readonly report: (invariant: Violation['invariant'], message: string) => void
   /** Something is on the disk that was not. True: a checkpoint has come to be complete. */
   readonly onWritten: () => boolean
   /** The machine loses power. */
@@ -154,7 +156,7 @@ export class SimulatedProcess {
           const point = (name: string): void => this.point(name)
           const workers = new SimulatedWorkers(
             Math.max(1, threads),
-            { graph, clock, base, random, faults, evicts, point, note },
+            { graph, clock, base, random, faults, evicts, point, report: this.#parts.report, note },
             listener,
             (stopped) => {
               this.#workers = this.#workers.filter((each) => each !== stopped)

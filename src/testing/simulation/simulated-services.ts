@@ -8,10 +8,10 @@ export interface Outside {
    * A service that the functions of a job call: it takes its time, and under faults it fails, or never answers. A call may take effect more than once, as
    * any call of `asyncMap` may.
    */
-  service<Arguments extends readonly unknown[], R>(
+  readonly service: <Arguments extends readonly unknown[], R>(
     name: string,
     answer: (...call: Arguments) => R,
-  ): (...call: Arguments) => Promise<R>
+  ) => (...call: Arguments) => Promise<R>
 }
 
 /** Longest time that a call takes when nothing is wrong. */
@@ -29,17 +29,14 @@ export class SimulatedServices implements Outside {
     this.#isAlive = isAlive
   }
 
-  service<Arguments extends readonly unknown[], R>(
-    name: string,
-    answer: (...call: Arguments) => R,
-  ): (...call: Arguments) => Promise<R> {
-    return async (...call) => {
+  readonly service: Outside['service'] =
+    (name, answer) =>
+    async (...call) => {
       await this.#world.sleep(this.#faults.random.between(0, CALL_MS_MAX))
-      if (!this.#isAlive() || this.#isSilent(name)) return await new Promise<R>(() => undefined)
+      if (!this.#isAlive() || this.#isSilent(name)) return await new Promise(() => undefined)
       if (this.#fails(name)) throw injected(`the service '${name}' fails`)
       return answer(...call)
     }
-  }
 
   #isSilent(name: string): boolean {
     if (!this.#faults.happens('service', 0.3)) return false

@@ -1,3 +1,5 @@
+import type { SeededRandom } from './random.ts'
+
 type Key = string | number | readonly [number, number] | Uint8Array
 
 interface Entry<K extends Key> {
@@ -75,6 +77,21 @@ export class SimulatedTable<K extends Key> {
       overflowPages: 0,
       entryCount: this.#entries.length,
     }
+  }
+
+  /** The disk has turned a bit of a row. Returns what turns it back, if the row is still there; `undefined` when there is no row. */
+  damage(random: SeededRandom): (() => void) | undefined {
+    if (this.#entries.length === 0) return undefined
+    const { key, value } = random.pick(this.#entries)
+    const damaged = Buffer.from(value)
+    damaged[random.below(value.byteLength)]! ^= 1 << random.below(8)
+    this.#replace(key, value, damaged)
+    return () => this.#replace(key, damaged, value)
+  }
+
+  #replace(key: K, from: Buffer, to: Buffer): void {
+    const place = this.#place(key)
+    if (this.#holds(place, key) && this.#entries[place]!.value.equals(from)) this.#entries[place] = { key, value: to }
   }
 
   #slice({ start, end, limit = Number.POSITIVE_INFINITY }: Range<K>): readonly Entry<K>[] {

@@ -9,6 +9,7 @@ import { WorkerHost } from '../../runtime/worker-host.ts'
 import type { BaseOf } from '../../state/state-base.ts'
 import type { FaultPlan } from './faults.ts'
 import type { SeededRandom } from './random.ts'
+import type { Violation } from './violation.ts'
 import type { Lane } from './world.ts'
 
 /** What simulated threads work with. */
@@ -22,6 +23,7 @@ export interface ThreadParts {
   readonly evicts: boolean
   /** Somebody may die at this point; throws when the whole process does. */
   readonly point: (name: string) => void
+  readonly report: (invariant: Violation['invariant'], message: string) => void
   readonly note: (words: () => string) => void
 }
 
@@ -134,7 +136,15 @@ export class SimulatedThread implements Loop {
 
   #step(task: Task): boolean {
     try {
-      return task.step()
+      const worked = task.step()
+      if (task.waiting > WAITING_MAX) {
+        const where = `an output of '${task.name}'`
+        this.#parts.report(
+          'queues are bounded',
+          `${task.waiting} elements wait in ${where}, and more than ${WAITING_MAX} never should`,
+        )
+      }
+      return worked
     } catch (error) {
       this.#loop!.onFailed(task, task.locate(error))
       return true
@@ -187,6 +197,9 @@ export class SimulatedThread implements Loop {
     })
   }
 }
+
+/** A channel is full at 8; the rest is what one step may add to it: a batch, watermarks, a barrier. */
+const WAITING_MAX = 10
 
 /** Messages without which a job comes on, sooner or later, and which may come twice. An acknowledgement is none: it brings what was prepared. */
 const BEARABLE: ReadonlySet<(ToWorker | FromWorker)['type']> = new Set([

@@ -72,6 +72,8 @@ const FAULTY_STEPS = 20_000
 const STARTS_MAX = 40
 /** It is likeliest that somebody else takes the state while a call hangs, and while a checkpoint is committed: there it matters most, too. */
 const SUSPECT_STEPS = 20
+/** How a start refuses what is damaged. */
+const DAMAGE_CODES: ReadonlySet<string> = new Set(['CHECKPOINT_UNREADABLE', 'FORMAT_UNKNOWN'])
 /** In so many simulations the whole state is looked at with each checkpoint. */
 const STATE_CHECKS = 0.3
 
@@ -134,6 +136,8 @@ class Simulation {
   #parallelism: number
   #hasTakeover = false
   #suspectAtStep = Number.NEGATIVE_INFINITY
+  /** Turns back what the disk has turned. */
+  #mend: (() => void) | undefined
   #latest: string | undefined
 
   constructor(job: Job | JobBuilder, options: SimulateOptions, expected: Outputs | undefined, keepsHistory: boolean) {
@@ -252,6 +256,7 @@ class Simulation {
           folders: this.#folders,
         })
       },
+      report: (invariant, message) => this.#report(invariant, message),
       onWritten: () => this.#seeManifest(),
       onPowerLost: () => {
         for (const each of this.#processes) each.die()
@@ -339,7 +344,8 @@ class Simulation {
   }
 
   #seeState(manifest: Manifest): void {
-    const entries = this.#states?.onManifest(manifest)
+    // What is damaged reads as it likes, until somebody refuses it.
+    const entries = this.#states?.onManifest(manifest, this.#mend === undefined)
     if (entries === undefined) return
     const wrong = this.#options.atCheckpoint?.(viewOf(manifest, entries))
     if (wrong !== undefined) this.#report('the check of the job', `in checkpoint ${manifest.checkpoint} ${wrong}`)
@@ -351,8 +357,14 @@ class Simulation {
         `process ${process.pid} has ${ending.how}${ending.how === 'failed' ? `: ${ending.error.code} ${ending.error.message}` : ''}`,
     )
     this.#processes = this.#processes.filter((each) => each !== process)
+    const isRefused = this.#mend !== undefined && ending.how === 'failed' && DAMAGE_CODES.has(ending.error.code)
+    // Who runs on may have read it already.
+    if (this.#processes.length === 0) {
+      this.#mend?.()
+      this.#mend = undefined
+    }
     if (ending.how === 'finished') return this.#finished()
-    if (ending.how === 'failed' && !this.#isExpected(process, ending.error)) {
+    if (ending.how === 'failed' && !isRefused && !this.#isExpected(process, ending.error)) {
       this.#report('errors are those of the faults', `${ending.error.code}: ${ending.error.message}`)
     }
     // The one that took over runs on.
@@ -362,6 +374,7 @@ class Simulation {
     this.#world.timeline.pass(this.#random.between(1, 1_000))
     if (this.#options.parallelism === undefined && this.#faults.happens('rescale', 100))
       this.#parallelism = this.#otherParallelism()
+    if (this.#faults.happens('damage', 100)) this.#damage()
     this.#start()
   }
 
@@ -369,6 +382,13 @@ class Simulation {
     // What stands in a folder that had been empty is of the process that has taken over.
     const isSupplanted = pid < this.#starts && error.code === 'OUTPUT_OF_ANOTHER_RUN'
     return isOfFaults(error) || isSupplanted || this.#folders.tampering.explains(error)
+  }
+
+  #damage(): void {
+    const { random } = this.#faults
+    const isChunk = random.chance(0.7)
+    this.#mend = (isChunk ? this.#disk.deltas : this.#disk.checkpoints).damage(random)
+    if (this.#mend !== undefined) this.#world.note(() => `a bit of a ${isChunk ? 'chunk' : 'manifest'} has turned`)
   }
 
   /** Often 1, where exchanges fall away and tasks become one. */
