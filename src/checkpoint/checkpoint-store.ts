@@ -89,6 +89,7 @@ export class CheckpointStore extends StoredCheckpoints {
    * @throws SluiceError `JOB_ALREADY_RUNNING` when another live process has it
    */
   claim(newRun: () => string): Claim {
+    this.#checkReadable()
     const begun = this.#writes.transact('cannot claim the state', () => {
       const owner = this.get<ProcessIdentity>('owner')
       if (owner !== undefined && this.#surroundings.isAlive(owner)) throw alreadyRunning(this.directory, owner)
@@ -96,6 +97,20 @@ export class CheckpointStore extends StoredCheckpoints {
       return this.#putAttempt(newRun)
     })
     return this.#begin(begun)
+  }
+
+  /**
+   * LMDB knows readers by the number of their process. Where one of another container has the same number, this process cannot read, and a claim
+   * would end that one without going on by itself.
+   */
+  #checkReadable(): void {
+    const owner = this.#writes.transact('cannot look at the state', () => this.get<ProcessIdentity>('owner'))
+    if (owner?.pid !== this.#surroundings.identity().pid) return
+    try {
+      this.get('owner')
+    } catch (error) {
+      throw runningElsewhere(this.directory, owner, error)
+    }
   }
 
   /** A restart in place: the same process goes on under a new number. */
@@ -441,6 +456,14 @@ export class CheckpointStore extends StoredCheckpoints {
 
 function chunkId({ checkpoint, sequence }: StoredDelta): string {
   return `${checkpoint}/${sequence}`
+}
+
+function runningElsewhere(directory: string, { pid, host }: ProcessIdentity, cause: unknown): SluiceError {
+  const where = `the job with its state in ${directory} is being run in another container (${host})`
+  return new SluiceError('JOB_ALREADY_RUNNING', `${where}, by a process that has the number ${pid} there, as this one has here`, {
+    cause,
+    hint: 'stop it first, or give this one a --state-directory of its own',
+  })
 }
 
 function alreadyRunning(directory: string, owner: ProcessIdentity): SluiceError {
