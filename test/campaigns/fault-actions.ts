@@ -13,7 +13,6 @@ export interface Scene {
   start(options: RunOptions, isolated: boolean): JobRun
   /** It has really happened. */
   happened(kind: FaultKind, run: JobRun): void
-  differ(what: string): void
 }
 
 type FaultOf<K extends FaultKind> = Fault & { readonly kind: K }
@@ -81,15 +80,16 @@ export class FaultActions {
     return run
   }
 
-  /** Of two that see each other the later one is refused. That is the first, when it was halted before it had taken the state. */
+  /**
+   * Of two that see each other the later one is refused. That is the first, when it was halted before it had taken the state. So it is with two that are
+   * isolated from each other and have one number.
+   */
   async #rival(run: JobRun, { options }: FaultOf<'rival'>): Promise<JobRun> {
-    // Another process does not see what runs isolated, and would take over.
-    if (run.settings.isolated) return await this.#pause(run, 0)
-    return await this.#meet(run, 'rival', 'JOB_ALREADY_RUNNING', {
-      options,
-      isolated: false,
-      goesOn: { checkpoints: 1, delayMs: 0 },
-    })
+    const { isolated = false } = run.settings
+    // Those meet where the first one reads, so for a moment behind its claim it can be taken over.
+    if (isolated) run.excuses.add('FENCED')
+    const goesOn = { checkpoints: 1, delayMs: 0 }
+    return await this.#meet(run, 'rival', 'JOB_ALREADY_RUNNING', { options, isolated, goesOn })
   }
 
   /** Of two that do not see each other the later one takes over; the other writes no more, and says so. */

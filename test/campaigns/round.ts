@@ -211,7 +211,6 @@ export class Round {
       },
       start: (options, isolated) => this.#start(options, { isolated }),
       happened: (kind, run) => this.#happened(kind, run),
-      differ: (what) => void this.#differences.push(what),
     }
   }
 
