@@ -59,7 +59,7 @@ async function lifeOf(mutant: Mutant): Promise<Life> {
     const found: number[] = []
     let [survived, violation] = [false, '']
     for (let round = 0; round < rounds; round++) {
-      const result = await look(folder, 1 + round * 1_000_003)
+      const result = await look(folder, 1 + round * 1_000_003, mutant.job)
       survived ||= result.violation === undefined
       found.push(result.seeds)
       violation = result.violation ?? violation
@@ -88,10 +88,15 @@ function plant({ name, changes }: Mutant, folder: string): void {
   }
 }
 
-async function look(folder: string, from: number): Promise<{ readonly seeds: number; readonly violation: string | undefined }> {
+async function look(
+  folder: string,
+  from: number,
+  job: string | undefined,
+): Promise<{ readonly seeds: number; readonly violation: string | undefined }> {
+  const only = job === undefined ? [] : ['--job', job]
   const child = spawn(
     process.execPath,
-    ['--conditions=@sluice/source', 'scripts/sim.ts', '--seeds', `${seeds}`, '--from', `${from}`, '--json'],
+    ['--conditions=@sluice/source', 'scripts/sim.ts', '--seeds', `${seeds}`, '--from', `${from}`, '--json', ...only],
     {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'pipe'],

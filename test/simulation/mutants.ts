@@ -1,11 +1,16 @@
 /** A bug that somebody could have made: what stands in a file, and what stands there instead. */
 export interface Mutant {
   readonly name: string
+  /** The job that it is looked for in, where others cannot show it. Default: all of them. */
+  readonly job?: string
   readonly changes: readonly { readonly file: string; readonly find: string; readonly replace: string }[]
 }
 
 const CHECKPOINTING = 'src/control/checkpointing.ts'
 const TASK = 'src/runtime/task.ts'
+const FILE_WRITER = 'operators/sinks/staged-file-writer.ts'
+const FILE_COMMITTER = 'operators/sinks/staged-file-committer.ts'
+const FOLDERS = 'operators/sinks/folders.ts'
 
 /*
  * Known bugs of checkpointing engines, each planted by itself. What the simulator does not find of these it would not find of anybody's.
@@ -384,6 +389,171 @@ export const MUTANTS: readonly Mutant[] = [
         file: 'src/checkpoint/checkpoint-coordinator.ts',
         find: '    const checkpoint = this.#nextId++\n',
         replace: '    const checkpoint = this.#nextId\n    if (checkpoint % 3 !== 0) this.#nextId++\n',
+      },
+    ],
+  },
+  {
+    name: 'a staged file is not synced before it is handed over',
+    job: 'folders',
+    changes: [
+      {
+        file: FILE_WRITER,
+        find: '      await this.#syncAndClose(file.descriptor)\n',
+        replace: '      await this.#files.close(file.descriptor)\n',
+      },
+    ],
+  },
+  {
+    name: 'the folder of a staged file is not synced',
+    job: 'folders',
+    changes: [{ file: FILE_WRITER, find: '      await this.#files.syncFolder(this.#options.folder)\n', replace: '' }],
+  },
+  {
+    name: 'the folder is not synced after the renames of a commit',
+    job: 'folders',
+    changes: [
+      {
+        file: FILE_COMMITTER,
+        find: "      await this.#files.syncFolder(this.#folder)\n    } catch (error) {\n      throw this.#coded(error, 'COMMIT_FAILED'",
+        replace: "    } catch (error) {\n      throw this.#coded(error, 'COMMIT_FAILED'",
+      },
+    ],
+  },
+  {
+    name: 'the folder is not synced when every file has its name already',
+    job: 'folders',
+    changes: [
+      {
+        file: FILE_COMMITTER,
+        find: '      for (const file of committables) await this.#reveal(file)\n',
+        replace:
+          '      let renamed = false\n      for (const file of committables) renamed = (await this.#reveal(file)) || renamed\n',
+      },
+      {
+        file: FILE_COMMITTER,
+        find: "      await this.#files.syncFolder(this.#folder)\n    } catch (error) {\n      throw this.#coded(error, 'COMMIT_FAILED'",
+        replace:
+          "      if (renamed) await this.#files.syncFolder(this.#folder)\n    } catch (error) {\n      throw this.#coded(error, 'COMMIT_FAILED'",
+      },
+      {
+        file: FILE_COMMITTER,
+        find: '    await this.#files.rename(staged, final)\n',
+        replace: '    await this.#files.rename(staged, final)\n    return true\n',
+      },
+    ],
+  },
+  {
+    name: 'a commit overwrites what has its name',
+    job: 'folders',
+    changes: [{ file: FILE_COMMITTER, find: '    if (isTaken) throw this.#nameTaken(final)\n', replace: '' }],
+  },
+  {
+    name: 'a commit does not look at the size of a staged file',
+    job: 'folders',
+    changes: [
+      {
+        file: FILE_COMMITTER,
+        find: '    if (stagedBytes !== file.bytes) throw this.#torn(staged, stagedBytes, file.bytes)\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'a commit looks at the staged name before the final one',
+    job: 'folders',
+    changes: [
+      {
+        file: FILE_COMMITTER,
+        find: '    const isTaken = (await this.#files.size(final)) !== undefined\n    const stagedBytes = await this.#files.size(staged)\n',
+        replace:
+          '    const stagedBytes = await this.#files.size(staged)\n    const isTaken = (await this.#files.size(final)) !== undefined\n',
+      },
+    ],
+  },
+  {
+    name: 'staged files of dead attempts are not removed',
+    job: 'folders',
+    changes: [
+      {
+        file: FILE_COMMITTER,
+        find: '    await this.#remove(names.filter((name) => isLeft(name) && !wanted.has(name)))\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'staged files that wait for their commit are removed',
+    job: 'folders',
+    changes: [{ file: FILE_COMMITTER, find: 'isLeft(name) && !wanted.has(name)', replace: 'isLeft(name)' }],
+  },
+  {
+    name: 'what a successor has staged is removed',
+    job: 'folders',
+    changes: [{ file: FILE_COMMITTER, find: ' && !isStagedLater(name, this.#context.run, attempt)', replace: '' }],
+  },
+  {
+    name: 'a sync that has failed is tried again and believed',
+    job: 'folders',
+    changes: [
+      {
+        file: FILE_WRITER,
+        find: '      await this.#files.sync(descriptor)\n',
+        replace: '      await this.#files.sync(descriptor).catch(() => this.#files.sync(descriptor))\n',
+      },
+    ],
+  },
+  {
+    name: 'a block that could not be written is written again',
+    job: 'folders',
+    changes: [
+      {
+        file: FILE_WRITER,
+        find: '      this.#writeFully(this.#file.descriptor, block)\n',
+        replace:
+          '      try {\n        this.#writeFully(this.#file.descriptor, block)\n      } catch {\n        this.#writeFully(this.#file.descriptor, block)\n      }\n',
+      },
+    ],
+  },
+  {
+    name: 'a file is handed over although a block of it could not be written',
+    job: 'folders',
+    changes: [
+      {
+        file: FILE_WRITER,
+        find: '    } catch (error) {\n      throw this.#fail(name, error)\n    }\n  }\n\n  #nextName',
+        replace: '    } catch {\n      return\n    }\n  }\n\n  #nextName',
+      },
+    ],
+  },
+  {
+    name: 'a writer believes that a block was taken whole',
+    job: 'folders',
+    changes: [
+      {
+        file: FILE_WRITER,
+        find: '    while (written < block.length) written += this.#files.write(descriptor, block, written)\n',
+        replace: '    written += this.#files.write(descriptor, block, written)\n',
+      },
+    ],
+  },
+  {
+    name: 'the name of a new folder is not synced',
+    job: 'folders',
+    changes: [{ file: FOLDERS, find: '    await files.syncFolder(dirname(each))\n', replace: '' }],
+  },
+  {
+    name: 'the name of a folder that is there already is not synced',
+    job: 'seldom',
+    changes: [{ file: FOLDERS, find: '  await syncAbove(files, innermost)\n', replace: '' }],
+  },
+  {
+    name: 'a fresh start removes what comes while it begins',
+    job: 'folders',
+    changes: [
+      {
+        file: FILE_COMMITTER,
+        find: '    if (foreign.length > 0 && !overwrite) throw this.#foreignOutput(foreign.length)\n',
+        replace: '    void overwrite\n',
       },
     ],
   },

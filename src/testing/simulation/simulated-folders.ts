@@ -85,6 +85,7 @@ export class SimulatedFolders implements FileWatch {
     if (!isAlone() || !this.tampering.canBegin(slashed(path)) || !faults.happens('tamper', 0.3)) return
     const what = this.tampering.begin(slashed(path))
     world.note(() => what)
+    this.#visible.look()
   }
 
   /** Tidying that failed is tried again by the next start, if there is one. */

@@ -379,8 +379,8 @@ class Simulation {
   }
 
   #isExpected({ pid }: SimulatedProcess, error: SluiceError): boolean {
-    // What stands in a folder that had been empty is of the process that has taken over.
-    const isSupplanted = pid < this.#starts && error.code === 'OUTPUT_OF_ANOTHER_RUN'
+    // A first start finds something in its folder: it is of the process that has taken over.
+    const isSupplanted = pid < this.#starts && error.code === 'OUTPUT_OF_ANOTHER_RUN' && error.message.includes('already holds')
     return isOfFaults(error) || isSupplanted || this.#folders.tampering.explains(error)
   }
 
