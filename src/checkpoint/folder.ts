@@ -1,3 +1,4 @@
+import { SluiceError } from '../core/errors.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
 import { BaseRowWriter } from './base-row-writer.ts'
 import type { BaseWriter } from './base-writer.ts'
@@ -109,6 +110,8 @@ export class Folder {
       return true
     } catch (error) {
       this.#batch = undefined
+      // A chunk that is missing may have been taken into the base by whoever has the state now; then nothing is damaged.
+      if (error instanceof SluiceError && error.code === 'CHECKPOINT_UNREADABLE') this.#writes.checkFence()
       throw error
     }
   }

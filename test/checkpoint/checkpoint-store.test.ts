@@ -656,6 +656,26 @@ describe('folding', () => {
     expect(second.sizes().baseRows).toBe(0)
   })
 
+  test('of chunks that a newer owner has folded in the meantime says who has the state, and not that they are missing', async () => {
+    const first = claimed()
+    completeWith(first, 1, [deltaOf([{ key: 1, value: 'a' }]), deltaOf([{ key: 2, value: 'b' }])])
+    // One chunk is read, the other is not.
+    expect(first.foldStep(0)).toBe(true)
+    await underneath('job', (table) => table('meta').removeSync('owner'))
+    const second = openStore()
+    second.claim(() => 'unused')
+    foldAll(second)
+    expect(() => foldAll(first)).toThrow(code('FENCED'))
+    expect(storedRows(second, 1)).toEqual(
+      folded([
+        deltaOf([
+          { key: 1, value: 'a' },
+          { key: 2, value: 'b' },
+        ]),
+      ]),
+    )
+  })
+
   test('stops at a damaged chunk, and says which', async () => {
     const first = claimed()
     completeWith(first, 1, [deltaOf([{ key: 1, value: 1 }]), deltaOf([{ key: 2, value: 2 }])])
