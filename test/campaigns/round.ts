@@ -6,11 +6,12 @@ import type { RunOptions } from '../../src/index.ts'
 import { expectedOutput } from './expected-output.ts'
 import { FaultActions, FULL_DISK_CODES, type Scene } from './fault-actions.ts'
 import { JobRun } from './job-run.ts'
-import { interruptedImport, leftSavepoint, troublesOf } from './judgement.ts'
+import { interruptedImport, leftSavepoint } from './judgement.ts'
 import { withdrawOrder } from './ordered-fault.ts'
 import { OutputWatcher } from './output-watcher.ts'
-import { type FaultKind, type PlanSettings, type Step, stepOf } from './plan.ts'
+import { type PlanSettings, type Step, stepOf } from './plan.ts'
 import type { InputShape } from './records.ts'
+import { RoundBook, type RoundCounts } from './round-book.ts'
 import { SmallDisk } from './small-disk.ts'
 import { damageNewestCheckpoint, parallelismWithRecordsOnTheirWay, storeTroubles } from './stored-state.ts'
 
@@ -32,16 +33,8 @@ export interface RoundOptions extends PlanSettings {
   readonly keep?: boolean
 }
 
-export interface RoundResult {
+export interface RoundResult extends RoundCounts {
   readonly seed: number
-  readonly starts: number
-  readonly restarts: number
-  readonly checkpoints: number
-  /** Checkpoints with records on their way that a start began with. */
-  readonly unalignedStarts: number
-  /** Those of them that had another parallelism than the checkpoint. */
-  readonly rescaledUnalignedStarts: number
-  readonly evictingStarts: number
   /** How often the output was looked at, and what was read. */
   readonly looks: number
   readonly lines: number
@@ -54,7 +47,7 @@ export interface RoundResult {
 }
 
 /** Nothing here takes that long; a job that hangs is a finding. */
-const HANGS_MS = 120_000
+const HANGS_MS = 300_000
 /** Room for output, state and savepoints, with records of weight 1. */
 const SMALL_DISK_MB = 400
 const HEAP_MB = 160
@@ -64,12 +57,10 @@ export class Round {
   readonly #options: RoundOptions
   readonly #abort: AbortSignal | undefined
   readonly #folder: string
-  readonly #begunMs = performance.now()
-  readonly #history: string[] = []
-  readonly #differences: string[] = []
-  readonly #faults: Partial<Record<FaultKind, number>> = {}
-  readonly #counts = { starts: 0, restarts: 0, checkpoints: 0, unalignedStarts: 0, rescaledUnalignedStarts: 0, evictingStarts: 0 }
+  readonly #book = new RoundBook()
   readonly #actions: FaultActions
+  /** Processes that are still to end. */
+  readonly #running = new Set<Promise<void>>()
   #disk: SmallDisk | undefined
   /** What the last stop has left. */
   #savepoint: string | undefined
@@ -85,24 +76,28 @@ export class Round {
 
   /** Kills so far. */
   get kills(): number {
-    return this.#faults.kill ?? 0
+    return this.#book.faults.kill ?? 0
   }
 
   async run(): Promise<RoundResult> {
     const { input, seed } = this.#options
+    const { counts, faults, history, differences } = this.#book
     const splits = stepOf(this.#options, 0).options.parallelism!
-    const { expected, differences } = await expectedOutput(join(this.#folder, 'undisturbed'), input, splits)
-    this.#differences.push(...differences)
+    const { expected, differences: wrong } = await expectedOutput(join(this.#folder, 'undisturbed'), input, splits)
+    differences.push(...wrong)
     const watcher = new OutputWatcher(join(this.#own, 'out'), expected)
     try {
       this.#prepare()
       await this.#runWatched(watcher)
+    } catch (error) {
+      // Also what the checker cannot read is a finding.
+      differences.push(String((error as Error).stack))
     } finally {
+      JobRun.killAll()
+      await Promise.all(this.#running)
       this.#cleanUp()
     }
-    const { looks, lines } = watcher
-    const told = { faults: this.#faults, differences: this.#differences, history: this.#history, folder: this.#folder }
-    return { seed, ...this.#counts, looks, lines, ...told }
+    return { seed, ...counts, looks: watcher.looks, lines: watcher.lines, faults, differences, history, folder: this.#folder }
   }
 
   async #runWatched(watcher: OutputWatcher): Promise<void> {
@@ -115,8 +110,8 @@ export class Round {
       await watched
     }
     if (this.#goesOn(watcher)) watcher.finish()
-    this.#differences.push(...watcher.differences)
-    if (this.#goesOn(watcher)) this.#differences.push(...storeTroubles(this.#state))
+    this.#book.differences.push(...watcher.differences)
+    if (this.#goesOn(watcher)) this.#book.differences.push(...(await storeTroubles(this.#state)))
   }
 
   /** Where the job works. */
@@ -140,15 +135,16 @@ export class Round {
   }
 
   #cleanUp(): void {
-    const keeps = !this.#abort?.aborted && (this.#options.keep || this.#differences.length > 0)
+    const { history, differences } = this.#book
+    const keeps = !this.#abort?.aborted && (this.#options.keep || differences.length > 0)
     if (keeps) this.#disk?.unmountAndKeep()
     else this.#disk?.unmount()
-    if (keeps) writeFileSync(join(this.#folder, 'history.txt'), [...this.#differences, ...this.#history, ''].join('\n'))
+    if (keeps) writeFileSync(join(this.#folder, 'history.txt'), [...differences, ...history, ''].join('\n'))
     else rmSync(this.#folder, { recursive: true, force: true })
   }
 
   #goesOn(watcher: OutputWatcher): boolean {
-    return this.#differences.length === 0 && watcher.differences.length === 0 && !this.#abort?.aborted
+    return this.#book.differences.length === 0 && watcher.differences.length === 0 && !this.#abort?.aborted
   }
 
   async #startUntilTheEnd(watcher: OutputWatcher): Promise<void> {
@@ -164,13 +160,15 @@ export class Round {
     const from = this.#interruptedImport ?? (step.fromSavepoint ? this.#savepoint : undefined)
     if (from === undefined && step.damaged) await this.#startDamaged(step)
     if (this.#abort?.aborted) return false
-    this.#countStart(step.options, from)
+    this.#book.resumes(step.options, from === undefined ? await parallelismWithRecordsOnTheirWay(this.#state) : undefined)
     let run = this.#start(step.options, { from })
     const room = this.#makeRoomLater(run)
     for (const fault of this.#isEnough() ? [] : step.faults) {
       if (run.ending === undefined) run = await this.#actions.carryOut(run, fault)
     }
     await Promise.all([run.ended, room])
+    // Nobody else may have the state by the time when it is judged.
+    await Promise.all(this.#running)
     this.#savepoint = leftSavepoint(run)
     this.#interruptedImport = interruptedImport(run)
     return run.outcome?.status === 'finished' || this.#isFinished
@@ -189,8 +187,8 @@ export class Round {
     const run = this.#start(options, {})
     run.excuses.add('CHECKPOINT_UNREADABLE')
     await run.ended
-    if (run.outcome?.code === 'CHECKPOINT_UNREADABLE') this.#happened('damage', run)
-    else if (!run.wasSent('SIGKILL')) this.#differences.push(`a damaged checkpoint was not refused: ${damage.what}`)
+    if (run.outcome?.code === 'CHECKPOINT_UNREADABLE') this.#book.happened('damage', run)
+    else if (!run.wasSent('SIGKILL')) this.#book.differences.push(`a damaged checkpoint was not refused: ${damage.what}`)
     await damage.repair()
   }
 
@@ -210,7 +208,7 @@ export class Round {
         return disk()
       },
       start: (options, isolated) => this.#start(options, { isolated }),
-      happened: (kind, run) => this.#happened(kind, run),
+      happened: (kind, run) => this.#book.happened(kind, run),
     }
   }
 
@@ -221,46 +219,28 @@ export class Round {
     const run = new JobRun({ folder: this.#own, input, options, heapMb, ...more })
     // The others were killed before it was there.
     if (this.#abort?.aborted) run.signal('SIGKILL')
-    this.#counts.starts++
-    this.#note(`process ${run.pid} starts: ${JSON.stringify({ ...options, ...more })}`)
+    this.#book.started(run)
     const hanging = setTimeout(() => {
-      this.#differences.push(`process ${run.pid} hangs: ${JSON.stringify(run.events.slice(-5))}`)
+      this.#book.differences.push(`process ${run.pid} hangs: ${JSON.stringify(run.events.slice(-5))}`)
       run.signal('SIGKILL')
     }, HANGS_MS)
-    void run.ended.then(() => {
-      clearTimeout(hanging)
-      this.#onEnded(run)
-    })
+    const ended = run.ended
+      .then(() => this.#judge(run))
+      .catch((error: Error) => void this.#book.differences.push(String(error.stack)))
+      .finally(() => {
+        clearTimeout(hanging)
+        this.#running.delete(ended)
+      })
+    this.#running.add(ended)
     return run
   }
 
-  #onEnded(run: JobRun): void {
-    const { code, signal } = run.ending!
-    const [restarts, checkpoints] = [run.count('restart'), run.count('checkpoint')]
-    this.#counts.restarts += restarts
-    this.#counts.checkpoints += checkpoints
-    const how = run.outcome?.code ?? run.outcome?.status ?? code ?? signal
-    this.#note(`process ${run.pid} ended: ${how} after ${checkpoints} checkpoints, ${restarts} restarts`)
-    this.#differences.push(...troublesOf(run, this.#isFinished))
-    // A run that is stopped before it runs has no checkpoint of its own, and leaves the one that it began with.
-    if (run.outcome?.status === 'stopped' && checkpoints > 0 && parallelismWithRecordsOnTheirWay(this.#state) !== undefined) {
-      this.#differences.push('a savepoint holds records on their way, so it does not fit another parallelism')
-    }
-  }
-
-  #countStart({ parallelism, stateMemory }: RunOptions, from: string | undefined): void {
-    const before = from === undefined ? parallelismWithRecordsOnTheirWay(this.#state) : undefined
-    if (before !== undefined) this.#counts.unalignedStarts++
-    if (before !== undefined && before !== parallelism) this.#counts.rescaledUnalignedStarts++
-    if (stateMemory !== undefined) this.#counts.evictingStarts++
-  }
-
-  #happened(kind: FaultKind, run: JobRun): void {
-    this.#faults[kind] = (this.#faults[kind] ?? 0) + 1
-    this.#note(`${kind}: process ${run.pid}`)
-  }
-
-  #note(what: string): void {
-    this.#history.push(`${((performance.now() - this.#begunMs) / 1000).toFixed(2)} s: ${what}`)
+  async #judge(run: JobRun): Promise<void> {
+    this.#book.ended(run, this.#isFinished)
+    if (run.outcome?.status !== 'stopped') return
+    // One that is stopped before it runs, also for the second time, has no checkpoint of its own and leaves the one that it began with.
+    const last = run.events.findLast(({ event }) => event === 'checkpoint' || event === 'restart')
+    if (last?.event !== 'checkpoint' || (await parallelismWithRecordsOnTheirWay(this.#state)) === undefined) return
+    this.#book.differences.push('a savepoint holds records on their way, so it does not fit another parallelism')
   }
 }

@@ -63,9 +63,9 @@ export class SmallDisk {
     rmSync(this.#filler, { force: true })
   }
 
-  /** Nobody may have a file open there. */
+  /** Should somebody still have a file open there, it goes when that is closed. */
   unmount(): void {
-    execFileSync('umount', [this.path], { stdio: 'ignore' })
+    execFileSync('umount', ['--lazy', this.path], { stdio: 'ignore' })
     SmallDisk.#mounted.delete(this)
   }
 

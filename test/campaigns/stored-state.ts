@@ -5,7 +5,7 @@ import { StoredCheckpoints } from '../../src/checkpoint/stored-checkpoints.ts'
 import { decodeValue } from '../../src/core/value-codec.ts'
 
 /** The parallelism at which the newest checkpoint was taken, when it holds records that were on their way. */
-export function parallelismWithRecordsOnTheirWay(stateFolder: string): number | undefined {
+export async function parallelismWithRecordsOnTheirWay(stateFolder: string): Promise<number | undefined> {
   if (!existsSync(environmentPath(stateFolder))) return undefined
   const stored = StoredCheckpoints.openForReading(stateFolder)
   try {
@@ -13,12 +13,12 @@ export function parallelismWithRecordsOnTheirWay(stateFolder: string): number | 
     const isAligned = subtasks.every(({ inFlight = [] }) => inFlight.length === 0)
     return isAligned ? undefined : Math.max(...subtasks.map(({ parallelism }) => parallelism))
   } finally {
-    void stored.close()
+    await stored.close()
   }
 }
 
 /** What is wrong with the store of a job that has come to its end: chunks that belong to nothing, and whatever cannot be read. */
-export function storeTroubles(stateFolder: string): readonly string[] {
+export async function storeTroubles(stateFolder: string): Promise<readonly string[]> {
   const stored = StoredCheckpoints.openForReading(stateFolder)
   const tables = openForReading(environmentPath(stateFolder))
   try {
@@ -36,8 +36,8 @@ export function storeTroubles(stateFolder: string): readonly string[] {
   } catch (error) {
     return [`the store cannot be read: ${String(error)}`]
   } finally {
-    void tables.root.close()
-    void stored.close()
+    await tables.root.close()
+    await stored.close()
   }
 }
 

@@ -79,7 +79,7 @@ describe('a job that is killed and starts again at another parallelism, with rec
       const own = folderOf(path.join('-'))
       let changes = 0
       for (const [place, parallelism] of path.entries()) {
-        const before = parallelismWithRecordsOnTheirWay(join(own, 'state/lanes'))
+        const before = await parallelismWithRecordsOnTheirWay(join(own, 'state/lanes'))
         if (before !== undefined && before !== parallelism) changes++
         const running = start(own, unaligned(parallelism, mode, workers), ['--json'])
         if (place < path.length - 1) expect(await killBehind(running, 2)).toBe(false)
