@@ -14,6 +14,7 @@ import type { Foldable, OperatorChunk } from './folder.ts'
 import { Folder } from './folder.ts'
 import type { DroppedState, Manifest, StoredDelta } from './manifest.ts'
 import { encodeManifest } from './manifest.ts'
+import { chunkKeys } from './meta-values.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 import type { Claim } from './store-writes.ts'
 import { asBuffer, StoreWrites } from './store-writes.ts'
@@ -340,7 +341,7 @@ export class CheckpointStore extends StoredCheckpoints {
       throw error
     }
     const folded = this.foldedThrough
-    const keys = this.read(() => [...this.tables.deltas.getKeys()])
+    const keys = chunkKeys(this.read(() => [...this.tables.deltas.getKeys()]))
     const leftovers = keys.filter(([checkpoint, sequence]) => checkpoint <= folded || !named.has(`${checkpoint}/${sequence}`))
     this.#removeChunks(leftovers)
   }

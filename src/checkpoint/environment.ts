@@ -6,7 +6,7 @@ import { makeFolders } from '../core/make-folders.ts'
 import type { StateTable } from './guarded-state.ts'
 import { GuardedState } from './guarded-state.ts'
 import { StateLeaves } from './state-leaves.ts'
-import { checkStoreFile, sizeOfStore } from './store-file.ts'
+import { checkAccess, checkStoreFile, sizeOfStore } from './store-file.ts'
 
 /*
  * The only file that opens LMDB. One environment for each job, five tables:
@@ -83,6 +83,7 @@ export async function closeTables({ root, leaves }: Tables): Promise<void> {
 }
 
 function openTables(path: string, readOnly: boolean): Tables {
+  checkAccess(path, readOnly)
   const leaves = StateLeaves.open(path)
   const options = { path, noSubdir: true, maxDbs: 8, overlappingSync: false, encoding: 'binary' as const, readOnly }
   const root = open<Buffer, string>({ ...options, permissionsMode: 0o600 } as typeof options)

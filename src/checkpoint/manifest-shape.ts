@@ -2,29 +2,29 @@ import { STATE_KINDS } from '../state/delta-chunk.ts'
 import { isCount, isObject } from './savepoint-index.ts'
 
 /*
- * Whether a decoded manifest is one. Those of the store were written by this program; that of a savepoint may come from anywhere, and whoever
- * restores it must not stumble over a field that is missing or of another type.
+ * Whether a decoded manifest is one. It may come from anywhere, and its checksum with it, and whoever restores it must not stumble over a field that is
+ * missing or of another type.
  */
 
-type Check = (value: unknown) => boolean
+export type Check = (value: unknown) => boolean
 
 const KEY_GROUPS_MAX = 1 << 15
 
-const isText: Check = (value) => typeof value === 'string'
-const isNumber: Check = (value) => typeof value === 'number'
-const isBoolean: Check = (value) => typeof value === 'boolean'
-const isBytes: Check = (value) => value instanceof Uint8Array
+export const isText: Check = (value) => typeof value === 'string'
+export const isNumber: Check = (value) => typeof value === 'number'
+export const isBoolean: Check = (value) => typeof value === 'boolean'
+export const isBytes: Check = (value) => value instanceof Uint8Array
 
-function listOf(check: Check): Check {
+export function listOf(check: Check): Check {
   return (value) => Array.isArray(value) && value.every(check)
 }
 
-function optional(check: Check): Check {
+export function optional(check: Check): Check {
   return (value) => value === undefined || check(value)
 }
 
 /** An object with these fields, of these types; it may have others. */
-function fields(checks: Readonly<Record<string, Check>>): Check {
+export function fields(checks: Readonly<Record<string, Check>>): Check {
   const all = Object.entries(checks)
   return (value) => isObject(value) && all.every(([name, check]) => check(Object.hasOwn(value, name) ? value[name] : undefined))
 }

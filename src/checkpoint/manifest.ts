@@ -3,6 +3,7 @@ import { messageOf, SluiceError } from '../core/errors.ts'
 import { decodeValue, encodeValue } from '../core/value-codec.ts'
 import type { NodeDescription } from '../graph/stream-graph.ts'
 import type { OperatorSnapshot, SubtaskSnapshot } from '../protocol/messages.ts'
+import { isManifest } from './manifest-shape.ts'
 import type { RegisteredState } from './stored-base.ts'
 
 /** What makes a checkpoint complete: everything that a restore needs, or the place where it lies. */
@@ -108,9 +109,19 @@ export function decodeManifest(bytes: Uint8Array, checkpoint: number): Manifest 
   } catch (error) {
     throw unreadable(checkpoint, `its manifest cannot be decoded: ${messageOf(error)}`)
   }
+  if (!isWhole(manifest)) throw unreadable(checkpoint, 'its manifest has fields that are not those of one')
   if (manifest.checkpoint !== checkpoint)
     throw unreadable(checkpoint, `its manifest is that of checkpoint ${manifest.checkpoint}`)
   return manifest
+}
+
+/** One that is nested without end is none. */
+function isWhole(manifest: Manifest): boolean {
+  try {
+    return isManifest(manifest)
+  } catch {
+    return false
+  }
 }
 
 function checkFormat(bytes: Uint8Array, checkpoint: number): void {

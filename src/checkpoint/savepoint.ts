@@ -10,7 +10,6 @@ import type { CheckpointStore } from './checkpoint-store.ts'
 import { isRoomLeft } from './disk-space.ts'
 import type { Manifest } from './manifest.ts'
 import { decodeManifest, encodeManifest } from './manifest.ts'
-import { isManifest } from './manifest-shape.ts'
 import { savepointContent } from './savepoint-content.ts'
 import type { SavepointIndex } from './savepoint-index.ts'
 import {
@@ -218,7 +217,7 @@ export function openSavepoint(path: string): Savepoint {
 
 function manifestOf(bytes: Uint8Array, { checkpoint }: SavepointIndex, path: string): Manifest {
   const manifest = decoded(bytes, checkpoint, path)
-  if (!isManifest(manifest) || manifest.deltas.length > 0 || manifest.dropped.length > 0) {
+  if (manifest.deltas.length > 0 || manifest.dropped.length > 0) {
     throw unreadableSavepoint(path, MANIFEST_FILE, 'it is not the manifest of a savepoint')
   }
   return manifest

@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
-import { SluiceError } from '../core/errors.ts'
+import { accessSync, closeSync, constants, fstatSync, openSync, readSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { messageOf, SluiceError } from '../core/errors.ts'
 import type { StoreMeta } from './store-meta.ts'
 import { newestMeta } from './store-meta.ts'
 import type { Pages } from './store-pages.ts'
@@ -34,6 +35,34 @@ export function problemOfFile(path: string, options?: WalkOptions): string | und
   }
 }
 
+/**
+ * LMDB-js does not get over an environment that cannot be opened: the process ends by a signal. So what is at hand for it is looked at before.
+ * @throws SluiceError `STORE_FAILED`, `CHECKPOINT_UNREADABLE`
+ */
+export function checkAccess(path: string, readOnly: boolean): void {
+  const lock = `${path}-lock`
+  const data = statSync(path, { throwIfNoEntry: false })
+  const { R_OK, W_OK } = constants
+  try {
+    if (data !== undefined) accessSync(path, readOnly ? R_OK : R_OK | W_OK)
+    const stat = statSync(lock, { throwIfNoEntry: false })
+    if (stat !== undefined && !stat.isFile()) throw damagedStore(lock, 'it is not a regular file')
+    if (stat !== undefined) accessSync(lock, R_OK | W_OK)
+    if (stat === undefined || data === undefined) accessSync(dirname(path), W_OK)
+  } catch (error) {
+    // On a disk that can only be read there are no writers, and LMDB needs no lock.
+    if (!readOnly || (error as NodeJS.ErrnoException).code !== 'EROFS') throw unusable(path, error)
+  }
+}
+
+function unusable(path: string, error: unknown): SluiceError {
+  if (error instanceof SluiceError) return error
+  return new SluiceError('STORE_FAILED', `cannot open ${path}: ${messageOf(error)}`, {
+    cause: error,
+    hint: 'the state folder, its file and the lock beside it belong to the user who runs the job, and are theirs to read and write',
+  })
+}
+
 /** Bytes of the file; 0 when there is none. @throws SluiceError `CHECKPOINT_UNREADABLE` when it is no file */
 export function sizeOfStore(path: string): number {
   const file = StoreFile.open(path)
@@ -65,7 +94,7 @@ export class StoreFile {
       file = openSync(path, FLAGS)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-      throw error
+      throw unusable(path, error)
     }
     if (fstatSync(file).isFile()) return new StoreFile(file)
     closeSync(file)
@@ -82,12 +111,13 @@ export class StoreFile {
   }
 
   /** Its pages as a transaction has left them, as long as nobody needs their place. */
-  pages({ pageBytes, lastPage }: StoreMeta): Pages {
+  pages({ pageBytes, lastPage, transaction }: StoreMeta): Pages {
     const count = Math.min(Math.floor(this.size / pageBytes), lastPage + 1)
     return {
       pageBytes,
       count,
       lastPage,
+      transaction,
       read: (page, { bytes }) => readSync(this.#file, bytes, 0, pageBytes, page * pageBytes) === pageBytes,
     }
   }

@@ -11,8 +11,11 @@ import { tableRecord } from './store-pages.ts'
 const META_BYTES = 160
 const META = 0x08
 const MAGIC = 0xbeefc0de
+/** LMDB-js ends the process when it meets another one. */
+const VERSION = 2
 /** More than any disk holds: what is said to be there is mapped. */
-const PAGES_MAX = 2 ** 40
+const PAGES_MAX = 2 ** 34
+const MAP_BYTES_MAX = 2n ** 46n
 /** Keys of the table of free pages are numbers; other flags of it would have LMDB take its pages for something else. */
 const FREE_PAGES_FLAGS = 0x08
 /** How the environment was opened is noted in the same place. */
@@ -38,7 +41,8 @@ export function newestMeta(file: number): StoreMeta | undefined {
 function metaAt(file: number, place: number, at: number): StoreMeta | undefined {
   const bytes = Buffer.alloc(META_BYTES)
   if (readSync(file, bytes, 0, META_BYTES, at) < META_BYTES) return undefined
-  if (bytes.readUInt32LE(24) !== MAGIC || bytes.readUInt16LE(18) !== META) return undefined
+  if (bytes.readUInt32LE(24) !== MAGIC || bytes.readUInt16LE(28) !== VERSION || bytes.readUInt16LE(18) !== META) return undefined
+  if (bytes.readBigUInt64LE(40) >= MAP_BYTES_MAX) return undefined
   const meta: StoreMeta = {
     pageBytes: bytes.readUInt32LE(48),
     lastPage: Number(bytes.readBigUInt64LE(144)),

@@ -2,11 +2,11 @@
  * What a page of an LMDB file must be like before LMDB may see it: LMDB believes every number in it, and a wrong one leads it behind the end of the page or of
  * the file, which ends the process by a signal. A page that is sound here has, whatever its bytes mean:
  *
- * 1. its own number, and the kind that it is looked for as;
+ * 1. its own number, a transaction that is over, and the kind that it is looked for as;
  * 2. as many nodes as it says, none without its place, which together fill it from `upper` to its end without a gap;
  * 3. in a branch: pages behind the two first ones and before the end of the file as children, and at least two of them where LMDB takes that for granted;
  * 4. in a leaf: keys that LMDB-js has room for, and values of the length that is said. Of a long value the pages are in the file, and begin with a head
- *    that says that there are enough of them.
+ *    that says the same number of them as the leaf does, and no fewer than it takes.
  *
  * Layout, as LMDB 0.9.90 writes it on a 64-bit machine. A page: number and transaction (8 bytes each), padding, flags, end of the offsets (`lower`),
  * beginning of the nodes (`upper`; 2 bytes each), at 24 the offsets of its nodes; all of them counted from there. A node: 32 bits of size or page number,
@@ -58,7 +58,7 @@ export function recordProblem({ height, root }: TableRecord): string | undefined
   return height >= 1 && height <= HEIGHT_MAX ? undefined : `a table is ${height} pages high`
 }
 
-/** One page in memory. Everything in it is at an even place, so it is looked at by words of two bytes, which is quicker than by calls. */
+/** One page in memory. All but keys and values are at even places, so they are looked at by words of two bytes, which is quicker than by calls. */
 export class Page {
   readonly bytes: Buffer
   readonly words: Uint16Array
@@ -137,6 +137,11 @@ export class Page {
     return (this.flags(node) & BIG_DATA) === 0 ? undefined : Number(this.bytes.readBigUInt64LE(this.dataAt(node)))
   }
 
+  /** How many pages it has, as its leaf says. */
+  longPages(node: number): number {
+    return Number(this.bytes.readBigUInt64LE(this.dataAt(node) + 16))
+  }
+
   /** Below, at or above zero, as a key comes before, with or behind that of a node. */
   compare(key: Uint8Array, node: number, keyLength: number = key.length): number {
     const at = this.nodeAt(node) + NODE_HEADER_BYTES
@@ -180,6 +185,8 @@ export interface Pages {
   readonly count: number
   /** The last one, as the file says itself. */
   readonly lastPage: number
+  /** The transaction that has left them so. LMDB takes pages of later ones for its own, and writes to them where they lie. */
+  readonly transaction: number
   /** Reads one page. False when it is not there. */
   read(page: number, into: Page): boolean
 }
@@ -214,8 +221,8 @@ export function longValueBytes(pages: Buffer, bytes: number): Buffer {
 }
 
 /** @throws PageProblem when this is not a branch that LMDB may see */
-export function checkBranch(page: Page, number: number, { count }: Pages, kind: TableKind): void {
-  checkHead(page, number, BRANCH)
+export function checkBranch(page: Page, number: number, { count, transaction }: Pages, kind: TableKind): void {
+  checkHead(page, number, BRANCH, transaction)
   if (page.nodes < (kind.isFree ? 1 : 2)) throw new PageProblem(number, `is a branch with ${page.nodes} children`)
   checkNodes(page, number, false)
   for (let node = 0; node < page.nodes; node++) {
@@ -226,15 +233,15 @@ export function checkBranch(page: Page, number: number, { count }: Pages, kind: 
 
 /** @throws PageProblem when this is not a leaf that LMDB may see */
 export function checkLeaf(page: Page, number: number, pages: Pages, kind: TableKind): void {
-  checkHead(page, number, LEAF)
+  checkHead(page, number, LEAF, pages.transaction)
   if (page.nodes === 0) throw new PageProblem(number, 'is a leaf without rows')
   checkNodes(page, number, true)
   for (let node = 0; node < page.nodes; node++) checkRow(page, number, node, pages, kind)
 }
 
-function checkHead(page: Page, number: number, kind: number): void {
+function checkHead(page: Page, number: number, kind: number, transaction: number): void {
   const [lower, upper] = [page.words[10]!, page.words[11]!]
-  if (page.number !== number || page.kind !== kind)
+  if (page.number !== number || page.kind !== kind || page.transaction > transaction)
     throw new PageProblem(number, `is not the ${kind === LEAF ? 'leaf' : 'branch'} that it should be`)
   if ((lower & 1) !== 0 || lower > upper || upper > page.bytes.length - PAGE_HEADER_BYTES)
     throw new PageProblem(number, 'has a head that cannot be')
@@ -294,19 +301,19 @@ function checkRow(
   if (!isOfItsKind || keyBytes === 0 || keyBytes > KEY_BYTES_MAX)
     throw new PageProblem(number, `has a row ${node} that cannot be`)
   if (isSorted && node > 0 && page.compareNodes(node - 1, node) >= 0) throw new PageProblem(number, 'has rows out of their order')
-  if (flags === BIG_DATA) checkLongValue(page.longValue(node)!, page.dataBytes(node), pages)
+  if (flags === BIG_DATA) checkLongValue(page.longValue(node)!, page.dataBytes(node), page.longPages(node), pages)
 }
 
 /** For the first of the pages that hold a long value. */
 const heads = new Map<number, Page>()
 
-function checkLongValue(first: number, bytes: number, pages: Pages): void {
+function checkLongValue(first: number, bytes: number, pagesSaid: number, pages: Pages): void {
   const wanted = pagesFor(bytes, pages.pageBytes)
-  if (first < 2 || first + wanted > pages.count)
+  if (!(first >= 2 && pagesSaid >= wanted && first + pagesSaid <= pages.count))
     throw new PageProblem(first + wanted - 1, 'is missing, and a long value needs it')
   let head = heads.get(pages.pageBytes)
   if (head === undefined) heads.set(pages.pageBytes, (head = new Page(pages.pageBytes)))
   const isHead = pages.read(first, head) && head.number === first && head.kind === OVERFLOW
-  if (!isHead || head.taken < wanted || first + head.taken > pages.count)
+  if (!isHead || head.taken !== pagesSaid || head.transaction > pages.transaction)
     throw new PageProblem(first, 'is not the beginning of a long value')
 }

@@ -94,7 +94,7 @@ class TableWalk {
     if (kind.isSorted === true) this.#order.leaf(page, number)
     for (let node = 0; node < page.nodes; node++) {
       const first = page.longValue(node)
-      if (first !== undefined) this.#used.addRun(first, pagesFor(page.dataBytes(node), this.#pages.pageBytes))
+      if (first !== undefined) this.#used.addRun(first, page.longPages(node))
       onRow?.(page, node)
     }
   }

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs'
 import { diskFull } from '../core/disk-full.ts'
 import { SluiceError } from '../core/errors.ts'
-import { decodeValue, encodeValue } from '../core/value-codec.ts'
+import { encodeValue } from '../core/value-codec.ts'
 import type { Tables } from './environment.ts'
 import { guarded } from './environment.ts'
 import { reserveBehind } from './file-reserve.ts'
+import { metaValue } from './meta-values.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** How the state of a job was found. */
@@ -109,7 +110,7 @@ export class StoreWrites {
 
   get<V>(name: string): V | undefined {
     const bytes = guarded(`cannot read the state in ${this.#directory}`, () => this.tables.meta.get(name))
-    return bytes === undefined ? undefined : (decodeValue(bytes) as V)
+    return bytes === undefined ? undefined : (metaValue(name, bytes) as V)
   }
 
   put(name: string, value: unknown): void {

@@ -1,12 +1,12 @@
 import { existsSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import { SluiceError } from '../core/errors.ts'
-import { decodeValue } from '../core/value-codec.ts'
 import type { CheckpointRecord } from './checkpoint-history.ts'
 import type { Tables } from './environment.ts'
 import { closeTables, environmentPath, guarded, openForReading } from './environment.ts'
 import type { ChunkPlace, Manifest, StoredDelta } from './manifest.ts'
 import { decodeManifest, unfoldedOf, unreadable } from './manifest.ts'
+import { checkpointIds, historyRecord, metaValue } from './meta-values.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 import { isAlive } from './process-identity.ts'
 import type { StateRegistry } from './stored-base.ts'
@@ -68,7 +68,7 @@ export class StoredCheckpoints {
 
   /** Ids of all complete checkpoints, oldest first. */
   retained(): readonly number[] {
-    return this.read(() => [...this.tables.checkpoints.getKeys()])
+    return checkpointIds(this.read(() => [...this.tables.checkpoints.getKeys()]))
   }
 
   /** @throws SluiceError `CHECKPOINT_UNREADABLE`, `FORMAT_UNKNOWN` */
@@ -135,7 +135,7 @@ export class StoredCheckpoints {
 
   /** How the last checkpoints went, oldest first; failed ones too. */
   history(): readonly CheckpointRecord[] {
-    return this.read(() => [...this.tables.history.getRange()].map(({ value }) => decodeValue(value) as CheckpointRecord))
+    return this.read(() => [...this.tables.history.getRange()].map(({ value }) => historyRecord(value)))
   }
 
   /** Bytes of the tables' pages in use, and of the file. */
@@ -159,7 +159,7 @@ export class StoredCheckpoints {
 
   protected get<V>(name: string): V | undefined {
     const bytes = this.read(() => this.tables.meta.get(name))
-    return bytes === undefined ? undefined : (decodeValue(bytes) as V)
+    return bytes === undefined ? undefined : (metaValue(name, bytes) as V)
   }
 
   protected read<R>(action: () => R): R {

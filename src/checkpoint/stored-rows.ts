@@ -2,12 +2,12 @@ import { existsSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import { SluiceError } from '../core/errors.ts'
-import { decodeValue } from '../core/value-codec.ts'
 import { baseRow, groupOfRow } from '../state/base-rows.ts'
 import type { Tables } from './environment.ts'
 import { closeTables, environmentPath, guarded, openForReading } from './environment.ts'
 import type { ChunkPlace, Manifest, StoredDelta } from './manifest.ts'
 import { decodeManifest, unfoldedOf, unreadable } from './manifest.ts'
+import { checkpointIds, metaValue } from './meta-values.ts'
 import { StateOverlay } from './state-overlay.ts'
 import type { RowLayer, RowRange, StateRow } from './state-rows.ts'
 import type { RegisteredState, StateRegistry } from './stored-base.ts'
@@ -52,7 +52,7 @@ export class StoredInstant implements RowLayer {
 
   /** Ids of all complete checkpoints, oldest first. */
   retained(): readonly number[] {
-    return this.#read(() => [...this.#tables.checkpoints.getKeys({ transaction: this.#transaction })])
+    return checkpointIds(this.#read(() => [...this.#tables.checkpoints.getKeys({ transaction: this.#transaction })]))
   }
 
   /** The savepoint whose import was begun and has not come to its end. */
@@ -109,7 +109,7 @@ export class StoredInstant implements RowLayer {
 
   #get<V>(name: string): V | undefined {
     const bytes = this.#read(() => this.#tables.meta.get(name, { transaction: this.#transaction }))
-    return bytes === undefined ? undefined : (decodeValue(bytes) as V)
+    return bytes === undefined ? undefined : (metaValue(name, bytes) as V)
   }
 
   #read<R>(action: () => R): R {

@@ -1,6 +1,5 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, lstatSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { isNoSpace } from '../core/disk-full.ts'
 
 /*
  * A job that finished starts afresh the next time. But a process that is killed between the job's end and its own, while it prints what the
@@ -18,13 +17,11 @@ export function markFinished(directory: string, run: string): void {
   const write = (): void => {
     unwritten.delete(write)
     clearTimeout(timer)
-    // The folder may have been removed by whoever ran the job; then there is nothing to mark. And without room for it, the next start comes to
-    // the same end at once.
+    // The folder may have been removed by whoever ran the job, there may be no room, or something else in the place of the file: without the mark
+    // the next start comes to the same end at once.
     try {
-      writeFileSync(join(directory, FILE), run, { mode: 0o600 })
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' && !isNoSpace(error)) throw error
-    }
+      writeMark(join(directory, FILE), run)
+    } catch {}
   }
   const timer = setTimeout(write, LIVES_ON_MS).unref()
   // One listener for all jobs of the process: it may run many.
@@ -34,6 +31,19 @@ export function markFinished(directory: string, run: string): void {
 
 const unwritten = new Set<() => void>()
 
+/** A link would lead somewhere else, and a pipe would wait for somebody who reads it. */
+const FLAGS = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const MARK_BYTES_MAX = 1_000
+
+function writeMark(path: string, run: string): void {
+  const file = openSync(path, FLAGS, 0o600)
+  try {
+    writeSync(file, run)
+  } finally {
+    closeSync(file)
+  }
+}
+
 function writeAll(): void {
   for (const write of [...unwritten]) write()
 }
@@ -42,15 +52,18 @@ function writeAll(): void {
 export function isMarkedFinished(directory: string, run: string): boolean {
   if (finishedHere.has(markOf(directory, run))) return true
   try {
-    return readFileSync(join(directory, FILE), 'utf8') === run
+    const path = join(directory, FILE)
+    const stat = lstatSync(path)
+    return stat.isFile() && stat.size <= MARK_BYTES_MAX && readFileSync(path, 'utf8') === run
   } catch {
     return false
   }
 }
 
-/** A new run begins. */
+/** A new run begins. What is no file is no mark, and stays. */
 export function removeFinishMark(directory: string): void {
-  rmSync(join(directory, FILE), { force: true })
+  const path = join(directory, FILE)
+  if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) rmSync(path, { force: true })
 }
 
 function markOf(directory: string, run: string): string {

@@ -9,6 +9,8 @@ import { messageOf, SluiceError } from './errors.ts'
  *   and typed arrays, nested up to 200 deep. A hole in an array comes back as undefined.
  * - Everything else (functions, symbols, class instances, cyclic values) is refused with the path of the field: msgpackr on its own
  *   would turn some of them into something else without a word.
+ * - Bytes may come from anywhere. What this codec never writes is refused, above all values that hold themselves, or the same one many times over, of
+ *   which a few bytes can make more than anybody comes to the end of; and classes of which only the name was written.
  * - The bytes are self-contained: no structure is learnt on one side that the other would have to know.
  * - A decoded value pins no memory but its own. The pure JavaScript half of msgpackr is used on purpose: the native one returns strings
  *   that are slices of the whole block, and one such string kept in state keeps the block.
@@ -72,6 +74,15 @@ addExtension({
     return object
   },
 })
+
+/** Marks and uses of values that come more than once, errors, regular expressions: msgpackr reads them also where it does not write them. */
+const NEVER_WRITTEN = [0x65, 0x69, 0x70, 0x78] as const
+for (const type of NEVER_WRITTEN) {
+  const unpack = (): never => {
+    throw new Error(`bytes of the type ${type} are not those of a value`)
+  }
+  addExtension({ type, unpack } as unknown as Parameters<typeof addExtension>[0])
+}
 
 const packr = new Packr({ useRecords: true, moreTypes: true, copyBuffers: true } as object)
 const RESET_BUFFER_MODE = 1024

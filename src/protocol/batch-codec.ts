@@ -106,14 +106,15 @@ export class MessagePackCodec implements BatchCodec {
 function decodeRecords(bytes: Uint8Array, view: DataView): Element {
   const count = view.getUint32(4, true)
   const timed = (bytes[1]! & FLAG_TIMESTAMPS) !== 0
-  const timestamps: number[] = []
-  for (let index = 0; index < count; index++)
-    timestamps.push(timed ? view.getFloat64(HEADER_BYTES + 8 * index, true) : Number.NaN)
   const watermarksAt = HEADER_BYTES + (timed ? 8 * count : 0)
   const marked = (bytes[1]! & FLAG_WATERMARKS) !== 0
   const valuesAt = watermarksAt + (marked ? 4 + 12 * view.getUint32(watermarksAt, true) : 0)
+  // Before anything is made for so many of them: a count may be of any size.
   const values = decodeValue(bytes.subarray(valuesAt)) as unknown[]
-  assert(values.length === count, `a frame of ${count} records holds ${values.length}`)
+  assert(Array.isArray(values) && values.length === count, `a frame of ${count} records holds ${values?.length}`)
+  const timestamps: number[] = []
+  for (let index = 0; index < count; index++)
+    timestamps.push(timed ? view.getFloat64(HEADER_BYTES + 8 * index, true) : Number.NaN)
   if (!marked) return { kind: 'records', values, timestamps }
   return { kind: 'records', values, timestamps, watermarks: decodeWatermarks(view, watermarksAt) }
 }

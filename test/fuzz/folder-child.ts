@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline'
 import { openState } from 'sluice/state'
 import { openSavepoint } from '../../src/checkpoint/savepoint.ts'
 import { verifySavepoint, verifyStore } from '../../src/checkpoint/verification.ts'
-import { readStoredGraph, readStoredJob } from '../../src/cli/stored.ts'
+import { readStoredGraph, readStoredJob, withCheckpoints } from '../../src/cli/stored.ts'
 import { SluiceError } from '../../src/core/errors.ts'
 import { runFolderJob } from './folder-job.ts'
 
@@ -16,6 +16,12 @@ type Action = (folder: string) => Promise<unknown>
 const ACTIONS: Readonly<Record<string, Action>> = {
   status: (folder) => readStoredJob(stateOf(folder)),
   check: (folder) => readStoredGraph({ stateFolder: stateOf(folder) }),
+  ls: (folder) =>
+    withCheckpoints(stateOf(folder), (store) => [
+      store.history(),
+      store.sizes(),
+      store.retained().map((id) => store.manifest(id)),
+    ]),
   verify: (folder) => verifyStore(stateOf(folder)),
   read: (folder) => readAll(stateOf(folder)),
   run: (folder) => runFolderJob({ folder }),

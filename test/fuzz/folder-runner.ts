@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 const CHILD = fileURLToPath(new URL('folder-child.ts', import.meta.url))
-const LONGEST_MS = 10_000
+const LONGEST_MS = 60_000
 
 /** What became of one folder: an outcome for each action, `ok`, a code, or what should never be. */
 export type Outcomes = ReadonlyMap<string, string>

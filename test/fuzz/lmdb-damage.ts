@@ -110,6 +110,10 @@ const KINDS: Readonly<Record<string, Inflict>> = {
     // The same in both, or the other one may take its place.
     if (c % 3 === 0) file.copy(file, PAGE_BYTES * ((b + 1) % 2) + at - (b % 2) * PAGE_BYTES, at, at + 8)
   }),
+  'a page of a transaction to come': changing((file, [a, b, c]) => {
+    const page = c % 2 === 0 ? treePage(file, a, c % 4 === 0 ? LEAF : BRANCH) : anyPage(file, a)
+    page.writeBigUInt64LE(BigInt(extreme(b)) << BigInt(c % 30), 8)
+  }),
   'a branch that leads elsewhere': changing((file, [a, b, c]) => {
     const page = treePage(file, a, BRANCH)
     page.writeUInt32LE(c % 5 === 0 ? extreme(c) >>> 0 : c % (pageCount(file) + 3), nodeAt(page, b))
@@ -138,6 +142,15 @@ const KINDS: Readonly<Record<string, Inflict>> = {
     if (at + 8 <= PAGE_BYTES) page.writeBigUInt64LE(BigInt(extreme(d)), at)
   }),
 }
+
+/** What has once ended a process. */
+export const KNOWN_DAMAGES: readonly (readonly Damage[])[] = [
+  [{ name: 'a number at the beginning', numbers: [5, 0, 3, 16] }],
+  [{ name: 'a page of a transaction to come', numbers: [0, 1, 60, 0] }],
+  [{ name: 'a page of a transaction to come', numbers: [7, 1, 60, 0] }],
+  [{ name: 'a key of another length', numbers: [3, 0, 225, 0] }],
+  [{ name: 'a leaf of noise', numbers: [0, 1, 0, 0] }],
+]
 
 /** Some damage, rarely much. */
 export const damages: fc.Arbitrary<readonly Damage[]> = fc.array(
