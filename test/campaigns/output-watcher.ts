@@ -15,7 +15,8 @@ import { LineCheck } from './line-check.ts'
  */
 
 const LOOK_EVERY_MS = 100
-const DIFFERENCES_MAX = 20
+/** Of each output. */
+const DIFFERENCES_MAX = 3
 
 export interface ExpectedOutput {
   /** By output. */
@@ -99,8 +100,11 @@ export class OutputWatcher {
   }
 
   #differ(where: string, what: string): void {
+    const difference = `${where}: ${what}`
+    const [output] = where.split('/')
     // The first ones tell; the others mostly follow from them.
-    if (this.differences.length < DIFFERENCES_MAX) this.differences.push(`${where}: ${what}`)
+    const earlier = this.differences.filter((each) => each.startsWith(`${output}/`) || each.startsWith(`${output}: `))
+    if (earlier.length < DIFFERENCES_MAX) this.differences.push(difference)
   }
 }
 
