@@ -421,7 +421,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the folder is not synced when every file has its name already',
-    job: 'folders',
+    job: 'seldom',
     changes: [
       {
         file: FILE_COMMITTER,
