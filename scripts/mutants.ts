@@ -93,15 +93,11 @@ async function look(
   from: number,
   job: string | undefined,
 ): Promise<{ readonly seeds: number; readonly violation: string | undefined }> {
-  const only = job === undefined ? [] : ['--job', job]
-  const child = spawn(
-    process.execPath,
-    ['--conditions=@sluice/source', 'scripts/sim.ts', '--seeds', `${seeds}`, '--from', `${from}`, '--json', ...only],
-    {
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  )
+  const options = ['--seeds', `${seeds}`, '--from', `${from}`, '--json', ...(job === undefined ? [] : ['--job', job])]
+  const child = spawn(process.execPath, ['--conditions=@sluice/source', 'scripts/sim.ts', ...options], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let [stdout, stderr] = ['', '']
   child.stdout.on('data', (data: Buffer) => {
     stdout += data.toString()

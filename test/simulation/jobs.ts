@@ -283,6 +283,7 @@ export const JOBS: Readonly<Record<string, JobBuilder>> = {
 /** What holds of the checkpoints of a job. */
 export const CHECKS: Readonly<Record<string, (checkpoint: CheckpointView) => string | undefined>> = {
   count: countsOfPrefix({ count: 200, at: (index) => index, keyOf: (record) => record % 7 }),
+  parts: countsOfPrefix({ count: 120, at: (index) => index, keyOf: (record) => record % 5 }),
   wide: countsOfPrefix({ count: 900, at: (index) => (index * 7) % 450, keyOf: (record) => record }),
 }
 

@@ -199,6 +199,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a watermark in flight to what is the middle of a chain now is forgotten',
+    job: 'brief',
     changes: [
       {
         file: 'src/runtime/chain-link.ts',

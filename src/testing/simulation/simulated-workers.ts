@@ -44,6 +44,7 @@ export class SimulatedThread implements Loop {
   #isAlive = true
   #ended: () => void = () => undefined
   #idle = false
+  #slow: Task | undefined
   /** The lane in which its tasks work, and those of its messages. */
   readonly lanes: readonly Lane[]
 
@@ -116,15 +117,22 @@ export class SimulatedThread implements Loop {
     if (!this.#isAlive || !this.#runs || this.#tasks.length === 0) return false
     if (this.#idle && !this.#tasks.some(({ task }) => task.ready) && this.nextWakeup > this.#parts.clock.now()) return false
     if (this.#parts.evicts && this.#parts.random.chance(0.05)) this.#runShort()
-    const first = this.#parts.random.below(this.#tasks.length)
+    this.#idle = !this.#stepAny()
+    return !this.#idle
+  }
+
+  #stepAny(): boolean {
+    const { random } = this.#parts
     const tasks = this.#tasks
+    // One of them is slow for a while: what is on its way to it, and nothing else, comes to lie in the channels.
+    if (random.chance(0.05)) this.#slow = random.chance(0.7) ? random.pick(tasks).task : undefined
+    const first = random.below(tasks.length)
     for (let index = 0; index < tasks.length; index++) {
-      if (!this.#step(tasks[(first + index) % tasks.length]!.task)) continue
-      this.#idle = false
-      return true
+      const { task } = tasks[(first + index) % tasks.length]!
+      if (task === this.#slow && random.chance(0.95)) continue
+      if (this.#step(task)) return true
     }
-    this.#idle = true
-    return false
+    return this.#slow !== undefined && this.#slow.state !== 'closed' && this.#step(this.#slow)
   }
 
   /** Memory is short. */
