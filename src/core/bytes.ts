@@ -1,4 +1,5 @@
 import { SluiceError } from './errors.ts'
+import { shown } from './shown.ts'
 
 /** An amount of memory: bytes as a number, or a literal that the compiler checks. `'1kb'` is 1,024 bytes. */
 export type ByteSize = number | `${number}${'kb' | 'mb' | 'gb'}`
@@ -12,11 +13,9 @@ const UNIT_BYTES = { kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 } as const
 export function byteSize(size: ByteSize, what: string): number {
   const bytes = Math.round((typeof size === 'number' ? size : parse(size)) ?? Number.NaN)
   if (Number.isSafeInteger(bytes) && bytes > 0) return bytes
-  throw new SluiceError(
-    'INVALID_OPTION',
-    `${what} is not a size: ${typeof size === 'string' ? JSON.stringify(size) : String(size)}`,
-    { hint: "write bytes as a number, or a literal such as '64kb', '512mb', '2gb'" },
-  )
+  throw new SluiceError('INVALID_OPTION', `${what} is not a size: ${shown(size)}`, {
+    hint: "write bytes as a number, or a literal such as '64kb', '512mb', '2gb'",
+  })
 }
 
 function parse(text: unknown): number | undefined {

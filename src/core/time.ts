@@ -1,4 +1,5 @@
 import { SluiceError } from './errors.ts'
+import { shown } from './shown.ts'
 
 /** A length of time: milliseconds as a number, or a literal that the compiler checks. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
@@ -21,13 +22,9 @@ export const NO_TIMESTAMP: number = Number.NaN
 export function durationMs(duration: Duration, what: string): number {
   const ms = typeof duration === 'number' ? duration : parse(duration)
   if (ms === undefined || !Number.isFinite(ms) || ms < 0) {
-    throw new SluiceError(
-      'INVALID_DURATION',
-      `${what} is not a duration: ${typeof duration === 'string' ? JSON.stringify(duration) : String(duration)}`,
-      {
-        hint: "write milliseconds as a number, or a literal such as '250ms', '5s', '10m', '1h', '1d'",
-      },
-    )
+    throw new SluiceError('INVALID_DURATION', `${what} is not a duration: ${shown(duration)}`, {
+      hint: "write milliseconds as a number, or a literal such as '250ms', '5s', '10m', '1h', '1d'",
+    })
   }
   return Math.round(ms)
 }

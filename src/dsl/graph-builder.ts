@@ -1,5 +1,6 @@
 import { SluiceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
+import { shown } from '../core/shown.ts'
 import type { Sink } from '../core/sink.ts'
 import type { Source } from '../core/source.ts'
 import type { GraphInput, GraphNode, InputSide, NodeBody, PartitioningKind, StreamGraph } from '../graph/stream-graph.ts'
@@ -57,8 +58,8 @@ export class GraphBuilder {
   }
 
   name(node: number, name: string): void {
-    if (!/^[\w.:-]{1,128}$/.test(name)) {
-      throw new SluiceError('INVALID_OPTION', `${JSON.stringify(name)} is not a name for an operator`, {
+    if (typeof name !== 'string' || !/^[\w.:-]{1,128}$/.test(name)) {
+      throw new SluiceError('INVALID_OPTION', `${shown(name)} is not a name for an operator`, {
         hint: "use letters, digits and '-_.:'",
       })
     }
@@ -67,7 +68,7 @@ export class GraphBuilder {
 
   parallelism(node: number, parallelism: number): void {
     if (!Number.isInteger(parallelism) || parallelism < 1 || parallelism > 32_768) {
-      throw new SluiceError('INVALID_OPTION', `withParallelism takes a whole number of 1 or more, not ${String(parallelism)}`)
+      throw new SluiceError('INVALID_OPTION', `withParallelism takes a whole number of 1 or more, not ${shown(parallelism)}`)
     }
     this.#nodes[node]!.parallelism = parallelism
   }

@@ -4,6 +4,7 @@ import type { JobResult } from '../control/job-manager.ts'
 import type { JobOptions, JobSettings, RunOptions } from '../control/settings.ts'
 import { resolveSettings } from '../control/settings.ts'
 import { SluiceError } from '../core/errors.ts'
+import { shown } from '../core/shown.ts'
 import type { Source } from '../core/source.ts'
 import { handOver, isWorkerOfJob } from '../graph/handover.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
@@ -25,7 +26,7 @@ export class Job {
 
   constructor(name: string, options: JobOptions) {
     if (typeof name !== 'string' || !/^[A-Za-z0-9_-]{1,128}$/.test(name)) {
-      throw new SluiceError('INVALID_JOB_NAME', `${JSON.stringify(name)} is not a name for a job`, {
+      throw new SluiceError('INVALID_JOB_NAME', `${shown(name)} is not a name for a job`, {
         hint: "use letters, digits, '-' and '_': the name is that of the job's state folder",
       })
     }
