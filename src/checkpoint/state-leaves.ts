@@ -1,4 +1,5 @@
 import { damagedStore, StoreFile } from './store-file.ts'
+import type { StoreMeta } from './store-meta.ts'
 import type { Pages, TableRecord } from './store-pages.ts'
 import { checkBranch, checkLeaf, childFor, Page, PageProblem } from './store-pages.ts'
 import { STATE_KIND, stateRecord } from './store-walk.ts'
@@ -81,6 +82,11 @@ export class StateLeaves {
   checkSome(ms: number): boolean {
     if (!this.#isSound) this.#guarded(() => this.#checkOn(performance.now() + ms))
     return this.#isSound
+  }
+
+  /** Perhaps the table has been written, by whoever had looked at all of it: then nothing is left to be looked at here. */
+  refresh(): void {
+    if (!this.#isSound && this.#isOpen && this.#isRewritten()) this.#isSound = true
   }
 
   close(): void {
@@ -167,7 +173,18 @@ export class StateLeaves {
     const meta = this.#file.meta()
     if (meta === undefined || meta.transaction === this.#transaction) return false
     const pages = this.#file.pages(meta)
-    const root = stateRecord(meta, pages)?.root
+    const root = rootOf(meta, pages)
+    if (root === 'unknown') return false
     return root !== this.#record.root || (pages.read(root!, this.#leaf) && this.#leaf.transaction > this.#transaction)
+  }
+}
+
+/** While somebody writes, pages may change under the hand. */
+function rootOf(meta: StoreMeta, pages: Pages): number | undefined | 'unknown' {
+  try {
+    return stateRecord(meta, pages)?.root
+  } catch (error) {
+    if (error instanceof PageProblem) return 'unknown'
+    throw error
   }
 }

@@ -23,12 +23,12 @@ export type StateRegistry = readonly (RegisteredState | undefined)[]
 
 /** The base of one operator in the store, for reading on demand. */
 export class StoredOperatorBase implements OperatorBase {
-  readonly #tables: Pick<Tables, 'state' | 'root'>
+  readonly #tables: Pick<Tables, 'state' | 'root' | 'leaves'>
   readonly #operator: string
   readonly #registry: () => StateRegistry
   readonly #numbers = new Map<StateIdentity, number>()
 
-  constructor(tables: Pick<Tables, 'state' | 'root'>, operator: string, registry: () => StateRegistry) {
+  constructor(tables: Pick<Tables, 'state' | 'root' | 'leaves'>, operator: string, registry: () => StateRegistry) {
     this.#tables = tables
     this.#operator = operator
     this.#registry = registry
@@ -78,6 +78,7 @@ export class StoredOperatorBase implements OperatorBase {
 
   refresh(): void {
     this.#tables.root.resetReadTxn()
+    this.#tables.leaves?.refresh()
   }
 
   #read<R>(state: StateIdentity, action: () => R): R {
