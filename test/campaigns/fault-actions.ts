@@ -22,8 +22,8 @@ const CODES: Readonly<Record<OrderedKind, readonly string[]>> = {
   throw: ['OPERATOR_FAILED'],
   exit: ['WORKER_LOST'],
   loop: ['TASK_STUCK'],
-  // A heap that fills takes its time, and the watchdog may be the first to see it.
-  memory: ['OUT_OF_MEMORY', 'WORKER_LOST', 'TASK_STUCK'],
+  // A heap that fills takes its time, and the watchdog may be the first to see it; and in a large one a map comes to its own end before.
+  memory: ['OUT_OF_MEMORY', 'WORKER_LOST', 'TASK_STUCK', 'OPERATOR_FAILED'],
 }
 export const FULL_DISK_CODES = ['DISK_FULL', 'CHECKPOINT_FAILED', 'OUTPUT_UNWRITABLE', 'COMMIT_FAILED', 'STORE_FAILED']
 

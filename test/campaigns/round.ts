@@ -50,7 +50,8 @@ export interface RoundResult extends RoundCounts {
 const HANGS_MS = 300_000
 /** Room for output, state and savepoints, with records of weight 1. */
 const SMALL_DISK_MB = 400
-const HEAP_MB = 160
+/** So little that it is filled soon; large records take more of it. */
+const HEAP_MB = { small: 160, large: 600 }
 const ROOM_AFTER_MS = 1_000
 
 export class Round {
@@ -214,7 +215,7 @@ export class Round {
 
   #start(options: RunOptions, more: { readonly from?: string | undefined; readonly isolated?: boolean }): JobRun {
     const { input, kinds } = this.#options
-    const heapMb = kinds.includes('memory') && input.weight === 1 ? HEAP_MB : undefined
+    const heapMb = kinds.includes('memory') ? HEAP_MB[input.weight === 1 ? 'small' : 'large'] : undefined
     withdrawOrder(this.#own)
     const run = new JobRun({ folder: this.#own, input, options, heapMb, ...more })
     // The others were killed before it was there.
