@@ -145,9 +145,9 @@ const KINDS: Readonly<Record<string, Inflict>> = {
 
 /** What has once ended a process. */
 export const KNOWN_DAMAGES: readonly (readonly Damage[])[] = [
-  [{ name: 'a number at the beginning', numbers: [5, 0, 3, 16] }],
-  [{ name: 'a page of a transaction to come', numbers: [0, 1, 60, 0] }],
-  [{ name: 'a page of a transaction to come', numbers: [7, 1, 60, 0] }],
+  [{ name: 'a number at the beginning', numbers: [5, 0, 3, 32] }],
+  [{ name: 'a page of a transaction to come', numbers: [0, 241, 60, 0] }],
+  [{ name: 'a page of a transaction to come', numbers: [7, 241, 60, 0] }],
   [{ name: 'a key of another length', numbers: [3, 0, 225, 0] }],
   [{ name: 'a leaf of noise', numbers: [0, 1, 0, 0] }],
 ]
