@@ -90,6 +90,8 @@ function verdict({ damage }: { readonly damage: readonly unknown[] }): string {
   return damage.length === 0 ? 'ok' : 'damaged'
 }
 
+// Nobody is there any more who wants to know.
+process.stdout.on('error', () => process.exit(1))
 process.on('unhandledRejection', (error) => say({ unhandled: outcomeOf(error) }))
 process.on('uncaughtException', (error) => say({ unhandled: outcomeOf(error) }))
 
