@@ -1,8 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { ChaosSettings } from '../fixtures/jobs/chaos.ts'
@@ -12,8 +9,7 @@ const JOB = fileURLToPath(new URL('../fixtures/jobs/chaos.ts', import.meta.url))
 const ISOLATION = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc']
 
 /** What Node has compiled once it need not compile at every start: a campaign mostly starts processes. */
-const COMPILED = mkdtempSync(join(tmpdir(), 'sluice-compiled-'))
-process.on('exit', () => rmSync(COMPILED, { recursive: true, force: true }))
+const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/sluice-chaos', import.meta.url))
 
 export interface Ending {
   readonly code: number | null
