@@ -69,13 +69,13 @@ export class FaultActions {
   async #savepoint(run: JobRun, { cutShortMs }: FaultOf<'savepoint'>): Promise<JobRun> {
     if (run.signal('SIGINT')) this.#scene.happened('savepoint', run)
     if (cutShortMs === undefined) return run
-    await Promise.race([delay(cutShortMs), run.ended])
+    await Promise.race([passed(cutShortMs), run.ended])
     return run.ending === undefined ? await this.kill(run) : run
   }
 
   async #pause(run: JobRun, forMs: number): Promise<JobRun> {
     if (!run.signal('SIGSTOP')) return run
-    await delay(forMs)
+    await passed(forMs)
     if (run.signal('SIGCONT')) this.#scene.happened('pause', run)
     return run
   }
@@ -107,7 +107,7 @@ export class FaultActions {
     if (!run.signal('SIGSTOP')) return run
     const other = this.#scene.start(options, isolated)
     for (const each of [run, other]) each.excuses.add(code)
-    await Promise.race([reach(other, goesOn), delay(ANSWER_WAITS_MS)])
+    await Promise.race([reach(other, goesOn), passed(ANSWER_WAITS_MS)])
     run.signal('SIGCONT')
     await Promise.race([other.ended, run.ended])
     const gone = run.ending === undefined ? other : run
@@ -119,7 +119,7 @@ export class FaultActions {
   async #fillDisk(run: JobRun, { forMs, killed }: FaultOf<'disk'>): Promise<JobRun> {
     for (const code of FULL_DISK_CODES) run.excuses.add(code)
     this.#scene.disk!.fill()
-    await Promise.race([delay(forMs), run.ended])
+    await Promise.race([passed(forMs), run.ended])
     this.#scene.happened('disk', run)
     if (killed && run.ending === undefined) return await this.kill(run)
     this.#scene.disk!.makeRoom()
@@ -147,5 +147,10 @@ export class FaultActions {
 
 async function reach(run: JobRun, { checkpoints, delayMs }: Moment): Promise<void> {
   if (checkpoints > 0) await run.until('checkpoint', run.count('checkpoint') + checkpoints)
-  if (run.ending === undefined) await Promise.race([delay(delayMs), run.ended])
+  if (run.ending === undefined) await Promise.race([passed(delayMs), run.ended])
+}
+
+/** A while that nobody waits for when all processes have ended. */
+export async function passed(milliseconds: number): Promise<void> {
+  await delay(milliseconds, undefined, { ref: false })
 }

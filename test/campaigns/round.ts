@@ -1,10 +1,9 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { RunOptions } from '../../src/index.ts'
 import { expectedOutput } from './expected-output.ts'
-import { FaultActions, FULL_DISK_CODES, type Scene } from './fault-actions.ts'
+import { FaultActions, FULL_DISK_CODES, passed, type Scene } from './fault-actions.ts'
 import { JobRun } from './job-run.ts'
 import { interruptedImport, leftSavepoint } from './judgement.ts'
 import { withdrawOrder } from './ordered-fault.ts'
@@ -197,7 +196,7 @@ export class Round {
   async #makeRoomLater(run: JobRun): Promise<void> {
     if (!this.#disk?.isFull) return
     for (const code of FULL_DISK_CODES) run.excuses.add(code)
-    await Promise.race([delay(ROOM_AFTER_MS), run.ended])
+    await Promise.race([passed(ROOM_AFTER_MS), run.ended])
     this.#disk.makeRoom()
   }
 
