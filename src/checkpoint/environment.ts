@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { Database, RootDatabase } from 'lmdb'
 import { open } from 'lmdb'
 import { messageOf, SluiceError } from '../core/errors.ts'
-import { makeFolders } from '../core/make-folders.ts'
+import { makeFoldersDurably, syncFolder } from '../core/make-folders.ts'
 import type { StateTable } from './guarded-state.ts'
 import { GuardedState } from './guarded-state.ts'
 import { StateLeaves } from './state-leaves.ts'
@@ -48,9 +48,12 @@ export function environmentPath(stateFolder: string): string {
 /** Opens or creates the environment of a job, for writing. @throws SluiceError `STORE_FAILED`, `CHECKPOINT_UNREADABLE` */
 export function openForWriting(stateFolder: string): Tables {
   return guarded(`cannot open the state in ${stateFolder}`, () => {
-    makeFolders(stateFolder, 0o700)
+    makeFoldersDurably(stateFolder, 0o700)
     checkStoreFile(environmentPath(stateFolder))
-    return openTables(environmentPath(stateFolder), false)
+    const tables = openTables(environmentPath(stateFolder), false)
+    // LMDB syncs what is in its file and not the name; also that of an earlier process, which may have been killed before it came to this line.
+    syncFolder(stateFolder)
+    return tables
   })
 }
 

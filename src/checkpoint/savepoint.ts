@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { diskFull, isNoSpace } from '../core/disk-full.ts'
 import { messageOf, SluiceError } from '../core/errors.ts'
-import { makeFolders } from '../core/make-folders.ts'
+import { makeFoldersDurably } from '../core/make-folders.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
 import type { CheckpointStore } from './checkpoint-store.ts'
 import { isRoomLeft } from './disk-space.ts'
@@ -61,7 +61,7 @@ export async function writeSavepoint(
   const parent = resolve(directory)
   let partial: string | undefined
   try {
-    await makeFolder(parent)
+    makeFoldersDurably(parent, 0o700)
     const path = await claimName(parent, `${basename(store.directory)}-${manifest.checkpoint}`)
     partial = partialOf(path)
     const written = await writeFiles(store, manifest, partial, progress, fileBytes)
@@ -119,11 +119,6 @@ function indexOf(
     bytes: files.reduce((sum, { length }) => sum + length, 0),
     files: [...files],
   }
-}
-
-async function makeFolder(path: string): Promise<void> {
-  // A new folder is in the one above it, which must know of it too.
-  for (const made of makeFolders(path, 0o700)) await syncFolder(dirname(made))
 }
 
 /** The first of these names that nobody has; until the savepoint is whole the place is held by the folder that it is written to. */

@@ -18,8 +18,8 @@ const PAGES_MAX = 2 ** 34
 const MAP_BYTES_MAX = 2n ** 46n
 /** Keys of the table of free pages are numbers; other flags of it would have LMDB take its pages for something else. */
 const FREE_PAGES_FLAGS = 0x08
-/** How the environment was opened is noted in the same place. */
-const NO_SUBDIRECTORY = 0x4000
+/** How the environment was opened is noted in the same place: as one file, and by a tool that leaves LMDB-js as it comes, with overlapping syncs. */
+const OPENED_AS = 0x4000 | 0x1000
 
 /** Where everything begins, as a transaction has left it. */
 export interface StoreMeta {
@@ -57,6 +57,6 @@ function isMeta({ pageBytes, lastPage, transaction, freePages, tables }: StoreMe
   const isPageSize = pageBytes >= 256 && pageBytes <= 65_536 && (pageBytes & (pageBytes - 1)) === 0
   // LMDB looks for a transaction where its number says; a new file has the same in both places.
   const isInPlace = transaction === 0 || (Number.isSafeInteger(transaction) && transaction % 2 === place)
-  const isOfItsKind = (freePages.flags & ~NO_SUBDIRECTORY) === FREE_PAGES_FLAGS && tables.flags === 0
+  const isOfItsKind = (freePages.flags & ~OPENED_AS) === FREE_PAGES_FLAGS && tables.flags === 0
   return isPageSize && isInPlace && isOfItsKind && lastPage >= 1 && lastPage < PAGES_MAX
 }

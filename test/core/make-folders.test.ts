@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { makeFolders } from '../../src/core/make-folders.ts'
+import { makeFolders, makeFoldersDurably } from '../../src/core/make-folders.ts'
 
 let folder: string
 
@@ -25,4 +25,19 @@ test('comes back where none can be made', () => {
   expect(() => makeFolders('/proc/nowhere/deeper')).toThrow(/ENOENT/)
   writeFileSync(join(folder, 'file'), '')
   expect(() => makeFolders(join(folder, 'file/deeper'))).toThrow(/ENOTDIR/)
+})
+
+test('makes each folder only when the one above it is on the disk, and syncs where one may have been left', () => {
+  const [outer, inner] = [join(folder, 'a'), join(folder, 'a/b')]
+  const done: unknown[] = []
+  const sync = (synced: string): void => void done.push([synced, existsSync(outer), existsSync(inner)])
+  makeFoldersDurably(inner, 0o700, sync)
+  expect(done).toEqual([
+    [dirname(folder), false, false],
+    [folder, true, false],
+    [outer, true, true],
+  ])
+  done.length = 0
+  makeFoldersDurably(inner, 0o700, sync)
+  expect(done).toEqual([[outer, true, true]])
 })
