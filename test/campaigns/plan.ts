@@ -77,10 +77,11 @@ export function stepOf(settings: PlanSettings, number: number): Step {
   const count = before.length === 0 ? 0 : draw.of([0, 0, 1, 1, 2])
   const faults = Array.from({ length: count }, () => faultOf(draw, settings, draw.of(before)))
   const last = faultOf(draw, settings, kinds.includes('savepoint') && draw.chance(0.15) ? 'savepoint' : 'kill')
-  const options = optionsOf(draw, settings)
+  const limited = (options: RunOptions): RunOptions => ({ ...options, ...limitsOf(options, faults) })
   const drawn = {
-    options: { ...options, ...limitsOf(options, faults) },
-    faults: [...faults, last],
+    options: limited(optionsOf(draw, settings)),
+    // Whoever takes the job over in between meets the faults behind that.
+    faults: [...faults.map((fault) => ('options' in fault ? { ...fault, options: limited(fault.options) } : fault)), last],
     damaged: draw.chance(DAMAGED_SHARE) && number > 0 && kinds.includes('damage'),
     fromSavepoint: draw.chance(0.5),
   }
