@@ -4,6 +4,9 @@ import type { FaultKind, JobBuilder, Verdict } from 'sluice/testing'
 import { simulate } from 'sluice/testing'
 import { CHECKS, JOBS } from '../test/simulation/jobs.ts'
 
+// Thousands of errors are thrown on purpose, and nobody looks at where.
+Error.stackTraceLimit = 0
+
 /** What one thread is to simulate at a time. */
 export interface Seeds {
   readonly from: number

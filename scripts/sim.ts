@@ -48,6 +48,8 @@ const pool = new Piscina<Seeds, Simulated>({
   filename: new URL('./sim-seeds.ts', import.meta.url).href,
   minThreads: threads,
   maxThreads: threads,
+  // Nearly everything that a seed makes is gone when it is over.
+  resourceLimits: { maxYoungGenerationSizeMb: 96 },
 })
 try {
   await Promise.all(Array.from({ length: threads }, simulateNext))

@@ -66,9 +66,11 @@ export class FaultPlan {
     this.#random = random
     this.#kinds = kinds
     this.#crashAt = crashAt
+    // Most simulations know a few kinds only: faults of many kinds hide each other. Crashes, and another parallelism behind them, are what most is about.
+    const share = random.pick([0.1, 0.3, 0.6])
     for (const kind of FAULT_KINDS) {
-      // Most simulations know a few kinds only: faults of many kinds hide each other.
-      const left = kinds.has(kind) && random.chance(0.6) ? random.between(1, 3) : 0
+      const isKnown = random.chance(kind === 'crash' || kind === 'rescale' ? 0.6 : share)
+      const left = kinds.has(kind) && isKnown ? random.between(1, 3) : 0
       this.#budgets.set(kind, { left, chance: 10 ** -(0.7 + 2.3 * random.fraction()) })
     }
   }
