@@ -4,7 +4,7 @@ import type { Timers } from '../core/time.ts'
 /**
  * A fold begins when so much waits: by share of the base, in bytes, rows, or chunks, which each manifest lists. The later it begins, the more changes
  * of one row it finds and the closer together its rows lie, so the less it costs. But what waits lies in the file beside the base, and a restart
- * folds it before the first record: so many rows take it about a third of a second.
+ * takes it into memory before the first record: so many rows take it about a third of a second.
  */
 const SHARE_OF_BASE = 0.4
 const BYTES_MIN = 256 << 10

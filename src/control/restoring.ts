@@ -73,7 +73,6 @@ export class Restoring {
       latest?.checkpoint ?? claim.lastCheckpoint,
     )
     if (latest !== undefined && !committed) this.#store.committed(latest.checkpoint, this.#settings.checkpoint.retain)
-    await this.foldAll()
     const restored = latest === undefined ? await this.#initialCheckpoint(claim) : await this.#withNewSources(latest, claim)
     const read = this.#withReadNotes(restored)
     const unfolded = { deltas: this.#store.unfolded(restored), read: this.#store.readDelta.bind(this.#store) }
@@ -118,7 +117,7 @@ export class Restoring {
     return latest.committables.filter(({ operator }) => sinks.has(operator))
   }
 
-  /** So far as older checkpoints that are kept allow, the base holds the restored one before the first record. */
+  /** So far as older checkpoints that are kept allow, the base holds the newest one. A long way for a large state: its whole base is looked at. */
   async foldAll(): Promise<void> {
     while (this.#store.foldStep()) await this.#timers.turn()
     while (this.#store.purgeStep()) await this.#timers.turn()
