@@ -300,10 +300,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'a split that was read to its end is read again',
-    changes: [{ file: 'src/runtime/split-reading.ts', find: '    this.done = state.done\n', replace: '    this.done = false\n' }],
-  },
-  {
     name: 'a commit that failed counts as made',
     changes: [
       {

@@ -137,9 +137,9 @@ export class SimulatedProcess {
       sleep: (ms, signal) => this.#sleep(ms, signal),
     })
     store.sweep()
-    // Each look at the clock finds that time has passed, so that long work is done in slices.
+    // Each look at the clock finds that time has passed, now and then more than a slice takes, so that work is cut at any place.
     let workedMs = 0
-    const clock = { now: () => this.wallMs, elapsed: () => (workedMs += random.fraction() * 0.5) }
+    const clock = { now: () => this.wallMs, elapsed: () => (workedMs += random.chance(0.15) ? 2 : random.fraction() * 0.5) }
     const note = (words: () => string): void => world.note(words)
     const evicts = random.chance(0.2)
     const attempts = new Attempts(
