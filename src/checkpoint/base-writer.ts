@@ -10,7 +10,6 @@ import { StoredOperatorBase } from './stored-base.ts'
 
 /** A row that is changed has its page written anew, and each that is far from the others one of its own. */
 const PAGE_BYTES = 4096
-const ROWS_AT_ONCE = 4096
 /** So long at once a base is looked at before its first row is removed. */
 const LOOK_MS = 8
 
@@ -85,6 +84,10 @@ export class BaseWriter {
     this.#registry = undefined
   }
 
+  get #rowsAtOnce(): number {
+    return this.#writes.surroundings.sizes.rowsAtOnce
+  }
+
   /** Removes rows of states that are gone, so many at once. True when there is more to do. */
   purgeStep(): boolean {
     const [number, ...others] = this.#writes.get<readonly number[]>('purge') ?? []
@@ -92,10 +95,10 @@ export class BaseWriter {
     const { state, leaves } = this.#writes.tables
     if (leaves?.checkSome(LOOK_MS) === false) return true
     this.#writes.transact('cannot remove state', () => {
-      const range = { start: stateStart(number), end: stateStart(number + 1), limit: ROWS_AT_ONCE }
+      const range = { start: stateStart(number), end: stateStart(number + 1), limit: this.#rowsAtOnce }
       const keys = [...state.getKeys(range)]
       for (const key of keys) state.removeSync(key)
-      if (keys.length < ROWS_AT_ONCE) this.#writes.put('purge', others)
+      if (keys.length < this.#rowsAtOnce) this.#writes.put('purge', others)
     })
     return true
   }
@@ -115,7 +118,7 @@ export class BaseWriter {
 
   #wantedBytes(rows: number): number {
     const { treeLeafPageCount } = this.#writes.tables.state.getStats() as { readonly treeLeafPageCount: number }
-    return VALUE_BYTES_AT_ONCE + PAGE_BYTES * Math.min(rows, treeLeafPageCount, ROWS_AT_ONCE)
+    return VALUE_BYTES_AT_ONCE + PAGE_BYTES * Math.min(rows, treeLeafPageCount, this.#rowsAtOnce)
   }
 
   /** In transactions of bounded size: a window may be large. */
@@ -123,7 +126,7 @@ export class BaseWriter {
     const base = new StoredOperatorBase(this.#writes.tables, operator, () => this.registry())
     for (let group = firstGroup; group <= lastGroup; group++) {
       for (;;) {
-        const rows = base.page(state, group, namespace, undefined, ROWS_AT_ONCE).filter((row) => row.namespace === namespace)
+        const rows = base.page(state, group, namespace, undefined, this.#rowsAtOnce).filter((row) => row.namespace === namespace)
         if (rows.length === 0) break
         this.#writes.transact('cannot bring a snapshot into the base', () => {
           this.#writes.checkFence()

@@ -40,8 +40,6 @@ export type { Claim } from './store-writes.ts'
 
 /** Ids that are reserved ahead, so that an id is never used twice and yet not every checkpoint needs a transaction for it. */
 const RESERVED_IDS = 10
-const CHUNK_FLUSH_BYTES = 4 << 20
-const REMOVE_AT_ONCE = 256
 
 /** An attempt that is on the disk. */
 interface Begun {
@@ -182,7 +180,7 @@ export class CheckpointStore extends StoredCheckpoints {
       this.#bufferedBytes += bytes.byteLength
       return { operator, checkpoint, sequence, firstGroup, lastGroup, rows, length: bytes.byteLength, crc32: crc32(bytes) }
     })
-    if (this.#bufferedBytes >= CHUNK_FLUSH_BYTES) this.#flush()
+    if (this.#bufferedBytes >= this.#surroundings.sizes.chunkFlushBytes) this.#flush()
     return stored
   }
 
@@ -347,9 +345,10 @@ export class CheckpointStore extends StoredCheckpoints {
   }
 
   #removeChunks(keys: readonly [number, number][]): void {
-    for (let from = 0; from < keys.length; from += REMOVE_AT_ONCE) {
+    const { removeAtOnce } = this.#surroundings.sizes
+    for (let from = 0; from < keys.length; from += removeAtOnce) {
       this.#writes.transact('cannot remove old chunks', () => {
-        for (const key of keys.slice(from, from + REMOVE_AT_ONCE)) this.tables.deltas.removeSync(key)
+        for (const key of keys.slice(from, from + removeAtOnce)) this.tables.deltas.removeSync(key)
       })
     }
   }

@@ -20,12 +20,10 @@ import type { StoredCheckpoints } from './stored-checkpoints.ts'
  */
 
 /**
- * So many bytes of chunks are merged, in memory, before they go into the base: by share of the base, and not more and not less than so many. The
+ * So many bytes of chunks are merged, in memory, before they go into the base: by share of the base, within bounds (`surroundings.ts`). The
  * chunks of a batch lie in the file beside what the base has of them until the whole batch is written.
  */
 const SHARE_OF_BASE = 0.5
-const BATCH_BYTES_MIN = 8 << 20
-const BATCH_BYTES_MAX = 32 << 20
 const STEP_MS = 8
 
 /** Chunks on their way into the base. */
@@ -121,7 +119,8 @@ export class Folder {
     const due = this.#due()
     if (due === undefined) return undefined
     const waiting = this.#checkpoints.unfolded(due)
-    const bytes = Math.min(BATCH_BYTES_MAX, Math.max(BATCH_BYTES_MIN, SHARE_OF_BASE * this.#checkpoints.sizes().baseBytes))
+    const { foldBytesMin, foldBytesMax } = this.#writes.surroundings.sizes
+    const bytes = Math.min(foldBytesMax, Math.max(foldBytesMin, SHARE_OF_BASE * this.#checkpoints.sizes().baseBytes))
     const deltas = waiting.slice(0, fittingChunks(waiting, bytes))
     const next = waiting[deltas.length]
     return {

@@ -9,6 +9,28 @@ export interface Surroundings {
   isRoomLeft(folder: string, wantedBytes: number): boolean
   identity(): ProcessIdentity
   isAlive(identity: ProcessIdentity): boolean
+  readonly sizes: StoreSizes
+}
+
+/** How much the store does at once. A simulation makes do with little, so that what happens between two pieces happens. */
+export interface StoreSizes {
+  /** Chunks in memory, until they are written without waiting for their manifest. */
+  readonly chunkFlushBytes: number
+  /** Chunks that one transaction removes. */
+  readonly removeAtOnce: number
+  /** Chunks that a fold merges in memory. */
+  readonly foldBytesMin: number
+  readonly foldBytesMax: number
+  /** Rows that one transaction removes from the base. */
+  readonly rowsAtOnce: number
+}
+
+export const USUAL_SIZES: StoreSizes = {
+  chunkFlushBytes: 4 << 20,
+  removeAtOnce: 256,
+  foldBytesMin: 8 << 20,
+  foldBytesMax: 32 << 20,
+  rowsAtOnce: 4096,
 }
 
 export const thisMachine: Surroundings = {
@@ -16,4 +38,5 @@ export const thisMachine: Surroundings = {
   isRoomLeft,
   identity: thisProcess,
   isAlive,
+  sizes: USUAL_SIZES,
 }

@@ -3,6 +3,8 @@ import {
   collect,
   generate,
   job,
+  listState,
+  mapState,
   sessionWindow,
   slidingWindow,
   tumblingWindow,
@@ -33,6 +35,9 @@ function reading(stream: number, keys: number): (index: number) => Reading {
 function shown<T>(): Sink<T> {
   return collect<T>([]) as Sink<T>
 }
+
+/** Close behind the records of a split. */
+const CLOSE = { maxOutOfOrderness: 41 } as const
 
 const ALL = { maxOutOfOrderness: 100_000 } as const
 
@@ -277,6 +282,208 @@ export const JOBS: Readonly<Record<string, JobBuilder>> = {
       .count()
       .to(writeJsonLines('windows'))
     return seldom
+  },
+  /** Timers whose time comes all along, and not only at the end: what has fired is forgotten, and nothing fires twice. */
+  alarms() {
+    const alarms = job('alarms')
+    alarms
+      .from(generate({ count: 200, at: reading(0, 5) }))
+      .withTimestamps(({ at }) => at, CLOSE)
+      .keyBy(({ key }) => key)
+      .process({
+        state: { sums: mapState<number, number>() },
+        onRecord({ id, at }: Reading, { state, timers }) {
+          const time = (Math.floor(at / 60) + 1) * 60 - 1
+          state.sums.set(time, (state.sums.get(time) ?? 0) + id)
+          timers.eventTime(time)
+        },
+        *onTimer(time, { key, state }) {
+          yield { key, time, sum: state.sums.get(time) ?? 'fired before' }
+          state.sums.delete(time)
+        },
+      })
+      .to(shown())
+    return alarms
+  },
+  /** Sessions that come to their end all along. */
+  visits() {
+    const visits = job('visits')
+    const sums = visits
+      .from(generate({ count: 200, at: reading(0, 6) }))
+      .withTimestamps(({ at }) => at, CLOSE)
+      .keyBy(({ key }) => key)
+      .window(sessionWindow(60))
+      .aggregate({ create: () => 0, add: (total: number, { id }: Reading) => total + id, merge: (a: number, b: number) => a + b })
+    sums.to(shown())
+    sums.late.to(shown())
+    return visits
+  },
+  /** Joins that forget all along. */
+  pairs() {
+    const pairs = job('pairs')
+    const [left, right] = [1, 2].map((stream) =>
+      pairs
+        .from(generate({ count: 100, at: reading(stream, 4) }))
+        .withTimestamps(({ at }) => at, CLOSE)
+        .keyBy(({ key }) => key),
+    )
+    left!.intervalJoin(right!, { lower: -50, upper: 50 }, (a, b) => ({ a: a.id, b: b.id })).to(shown())
+    return pairs
+  },
+  /** Lists, maps, and values that come and go, at the end of time. */
+  shelves() {
+    const shelves = job('shelves')
+    const keyed = shelves
+      .from(generate({ count: 200, at: reading(0, 20) }))
+      .withTimestamps(({ at }) => at, ALL)
+      .keyBy(({ key }) => key)
+    keyed
+      .process({
+        state: { ids: listState<number>(), byRest: mapState<number, number>(), flag: valueState<number>() },
+        onRecord({ id }: Reading, { state, timers }) {
+          state.ids.add(id)
+          state.byRest.set(id % 3, (state.byRest.get(id % 3) ?? 0) + 1)
+          state.flag.set(id)
+          state.flag.clear()
+          timers.eventTime(1_000_000)
+        },
+        *onTimer(_, { key, state }) {
+          const ids = [...state.ids.get()].sort((a, b) => a - b)
+          yield { key, ids, rests: [0, 1, 2].map((rest) => state.byRest.get(rest) ?? 0), flag: state.flag.get() ?? 'none' }
+        },
+      })
+      .to(shown())
+    keyed
+      .reduce((a, b) => ({ id: a.id + b.id, key: a.key, at: a.at }))
+      .map(() => 1)
+      .to(shown())
+    return shelves
+  },
+  /** Sessions by the clock: each record is in one, whenever that was. */
+  clocks() {
+    const clocks = job('clocks')
+    const keyed = clocks.from(generate({ count: 150, at: reading(0, 5) })).keyBy(({ key }) => key)
+    const each = ({ key, count }: { key: unknown; count: number }): string[] => Array.from({ length: count }, () => `${key}`)
+    keyed
+      .window(sessionWindow(6, { time: 'processing' }))
+      .count()
+      .flatMap(each)
+      .to(shown())
+    keyed
+      .window(tumblingWindow(10, { time: 'processing' }))
+      .count()
+      .flatMap(each)
+      .to(shown())
+    return clocks
+  },
+  /** Broadcast state, as it is at the end of time. */
+  rules() {
+    const rules = job('rules')
+    const broadcast = rules
+      .from(generate({ count: 30, at: reading(1, 7) }))
+      .withTimestamps(({ at }) => at, ALL)
+      .broadcast()
+    rules
+      .from(generate({ count: 100, at: reading(0, 6) }))
+      .withTimestamps(({ at }) => at, ALL)
+      .keyBy(({ key }) => key)
+      .connect(broadcast)
+      .process({
+        state: { sum: valueState<number>() },
+        broadcast: { rules: mapState<number, boolean>() },
+        onLeft({ id }: Reading, { state, timers }) {
+          state.sum.set((state.sum.get() ?? 0) + id)
+          timers.eventTime(1_000_000)
+        },
+        onRight({ id }: Reading, { broadcast }) {
+          broadcast.rules.set(id, true)
+        },
+        *onTimer(_, { key, state, broadcast }) {
+          yield { key, sum: state.sum.get(), rules: [...broadcast.rules.keys()].sort((a, b) => a - b).join() }
+        },
+      })
+      .to(shown())
+    return rules
+  },
+  /** Order through asynchronous calls. */
+  queues({ service }) {
+    const queues = job('queues')
+    const same = service('same', (n: number) => n)
+    const patient = { retry: { attempts: 5, delay: 5 }, timeout: 100 } as const
+    const numbers = queues.from(generate({ count: 120, at: (index) => index })).withParallelism(1)
+    const checked = {
+      state: { last: valueState<number>() },
+      *onRecord(n: number, { state }: { state: { last: { get(): number | undefined; set(n: number): void } } }) {
+        if (n <= (state.last.get() ?? -1)) yield `${n} behind ${state.last.get()}`
+        state.last.set(n)
+      },
+    }
+    numbers
+      .keyBy((n) => n % 6)
+      .asyncMap(same, { ...patient, concurrency: 8 })
+      .keyBy((n) => n % 6)
+      .process(checked)
+      .to(shown())
+    numbers
+      .asyncMap(same, { ...patient, concurrency: 5 })
+      .withParallelism(1)
+      .keyBy((n) => n % 6)
+      .process(checked)
+      .to(shown())
+    return queues
+  },
+  /** So many timers of a key that not all of them are in memory, and some that are taken back long after they were set. */
+  agenda() {
+    const agenda = job('agenda', { maxParallelism: 512 })
+    agenda
+      .from(generate({ count: 300, at: (n) => n }))
+      .withParallelism(1)
+      .withTimestamps((n) => n, ALL)
+      .withParallelism(1)
+      .keyBy((n) => n % 3)
+      .process({
+        onRecord(n: number, { timers }) {
+          timers.eventTime(1_000_000 + n)
+          if (n >= 60 && n % 5 === 0) timers.deleteEventTime(1_000_000 + n - 60)
+        },
+        *onTimer(time) {
+          yield time
+        },
+      })
+      .to(shown())
+    return agenda
+  },
+  /** Order through a union, whose senders are forward ones. */
+  confluence() {
+    const confluence = job('confluence')
+    const [a, b] = [0, 1].map((stream) => confluence.from(generate({ count: 120, at: (n) => ({ stream, n }) })))
+    a!
+      .union(b!)
+      .map((record) => record)
+      .keyBy(({ stream, n }) => `${stream} ${n % 12}`)
+      .process({
+        state: { last: valueState<number>() },
+        *onRecord({ n }: { n: number }, { state }) {
+          if (n <= (state.last.get() ?? -1)) yield `${n} behind ${state.last.get()}`
+          state.last.set(n)
+        },
+      })
+      .to(shown())
+    return confluence
+  },
+  /** Two parts that restart by themselves, and write to folders. */
+  annexes() {
+    const annexes = job('annexes')
+    annexes
+      .from(generate({ count: 100, at: (index) => index }))
+      .keyBy((n) => n % 5)
+      .count()
+      .to(writeJsonLines('out/counts'))
+    annexes
+      .from(generate({ count: 100, at: (index) => -index }))
+      .map((n) => `${n * 2}`)
+      .to(writeText('out/numbers'))
+    return annexes
   },
 }
 

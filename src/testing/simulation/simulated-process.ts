@@ -1,5 +1,7 @@
 import { CheckpointStore } from '../../checkpoint/checkpoint-store.ts'
 import type { Tables } from '../../checkpoint/environment.ts'
+import type { StoreSizes } from '../../checkpoint/surroundings.ts'
+import { USUAL_SIZES } from '../../checkpoint/surroundings.ts'
 import { Attempts } from '../../control/attempts.ts'
 import { Committers } from '../../control/committers.ts'
 import { Restoring } from '../../control/restoring.ts'
@@ -36,6 +38,11 @@ export interface ProcessParts {
 
 /** How much likelier a process dies behind a complete checkpoint than elsewhere. */
 const COMPLETE_FACTOR = 10
+
+/** So little of everything that work of the store comes in many pieces. */
+const SMALL_SIZES: StoreSizes = { chunkFlushBytes: 256, removeAtOnce: 3, foldBytesMin: 256, foldBytesMax: 512, rowsAtOnce: 5 }
+/** Longer than any piece of work of the store. */
+const STEP_MS = 1_000
 
 /** How a process ended. */
 export type Ending =
@@ -123,9 +130,11 @@ export class SimulatedProcess {
     const timers = world.timersOf(() => this.#isAlive)
     const graph = build(this)
     const plan = planExecution(graph, { ...settings, workers: threads, module: 'simulation:' })
+    let storedMs = 0
     const store = CheckpointStore.over('simulated', this.#tables(), {
-      nowMs: () => world.timeline.nowMs,
+      nowMs: () => (storedMs += random.chance(0.05) ? STEP_MS : 0),
       isRoomLeft: () => !this.#diskIsFull,
+      sizes: random.chance(0.5) ? SMALL_SIZES : USUAL_SIZES,
       identity: () => ({ pid: this.pid, host: 'simulated' }),
       isAlive: (owner) => owner.pid === this.pid,
     })

@@ -21,7 +21,7 @@ import type { Outside } from './simulated-services.ts'
 import { SimulatedServices } from './simulated-services.ts'
 import { SimulatedDisk } from './simulated-tables.ts'
 import { SimulatedTarget } from './simulated-target.ts'
-import { StateCheck, viewOf } from './state-check.ts'
+import { differenceOfRows, rowsOf, StateCheck, viewOf } from './state-check.ts'
 import type { Violation } from './violation.ts'
 import { World } from './world.ts'
 
@@ -77,7 +77,13 @@ const DAMAGE_CODES: ReadonlySet<string> = new Set(['CHECKPOINT_UNREADABLE', 'FOR
 /** In so many simulations the whole state is looked at with each checkpoint. */
 const STATE_CHECKS = 0.3
 
-const undisturbed = new WeakMap<object, Promise<Outputs>>()
+/** What a run shows, and which rows of state are left at its end. */
+interface Undisturbed {
+  readonly outputs: Outputs
+  readonly rows: ReadonlySet<string>
+}
+
+const undisturbed = new WeakMap<object, Promise<Undisturbed>>()
 
 /**
  * Runs a job under a seeded scheduler, in one thread and in virtual time, with faults, and says whether what the engine promises held: the engine's own
@@ -103,17 +109,17 @@ export async function simulate(job: Job | JobBuilder, options: SimulateOptions):
 }
 
 /** What the job shows when nothing goes wrong. */
-function outputsOf(job: Job | JobBuilder): Promise<Outputs> {
+function outputsOf(job: Job | JobBuilder): Promise<Undisturbed> {
   let known = undisturbed.get(job)
   if (known === undefined) undisturbed.set(job, (known = runUndisturbed(job)))
   return known
 }
 
-async function runUndisturbed(job: Job | JobBuilder): Promise<Outputs> {
+async function runUndisturbed(job: Job | JobBuilder): Promise<Undisturbed> {
   const simulation = new Simulation(job, { seed: 0, faults: [] }, undefined, false)
   const { violations } = await simulation.run()
   const [violation] = violations
-  if (violation === undefined) return simulation.outputs
+  if (violation === undefined) return { outputs: simulation.outputs, rows: simulation.rows }
   throw new SluiceError('OPERATOR_FAILED', `the job does not run without any fault: ${violation.message}`)
 }
 
@@ -139,8 +145,10 @@ class Simulation {
   /** Turns back what the disk has turned. */
   #mend: (() => void) | undefined
   #latest: string | undefined
+  readonly #expectedRows: ReadonlySet<string> | undefined
 
-  constructor(job: Job | JobBuilder, options: SimulateOptions, expected: Outputs | undefined, keepsHistory: boolean) {
+  constructor(job: Job | JobBuilder, options: SimulateOptions, expected: Undisturbed | undefined, keepsHistory: boolean) {
+    this.#expectedRows = expected?.rows
     this.#job = job
     this.#options = options
     this.#world = new World(options.seed, keepsHistory)
@@ -148,7 +156,7 @@ class Simulation {
     const kinds = new Set<FaultKind>(options.faults ?? FAULT_KINDS)
     this.#faults = new FaultPlan(new SeededRandom(options.seed, 'faults'), kinds, options.crashAt)
     const report = (invariant: Violation['invariant'], message: string): void => this.#report(invariant, message)
-    this.#output = new OutputCheck(expected, report)
+    this.#output = new OutputCheck(expected?.outputs, report)
     this.#manifests = new ManifestCheck(report)
     this.#folders = new SimulatedFolders({
       world: this.#world,
@@ -164,6 +172,11 @@ class Simulation {
     const looksAtState = this.#random.chance(STATE_CHECKS)
     if (looksAtState || options.atCheckpoint !== undefined) this.#states = new StateCheck(this.#disk, report)
     this.#parallelism = options.parallelism ?? this.#random.between(1, 4)
+  }
+
+  /** Of keyed state, as a restore of the last checkpoint would find them. */
+  get rows(): ReadonlySet<string> {
+    return rowsOf(this.#disk, this.#latestOnDisk)
   }
 
   get outputs(): Outputs {
@@ -222,7 +235,8 @@ class Simulation {
       this.#world.timeline.pass(ms)
     }
     if (this.#faults.happens('clock', 0.1)) {
-      process.clockOffsetMs += this.#faults.random.between(-100_000, 100_000)
+      // Whoever waits by the clock waits so much longer, and has to come to its end.
+      process.clockOffsetMs += this.#faults.random.between(-10_000, 100_000)
       this.#world.note(() => `the clock is set to ${process.wallMs}`)
     }
     const isSuspect = this.#world.steps - this.#suspectAtStep < SUSPECT_STEPS
@@ -397,6 +411,14 @@ class Simulation {
     return this.#parallelism > 1 && random.chance(0.4) ? 1 : random.between(1, 4)
   }
 
+  /** What has fired is forgotten, and what is kept is there. */
+  #checkRows(): void {
+    // What is damaged cannot be read.
+    if (this.#expectedRows === undefined || this.#mend !== undefined) return
+    const wrong = differenceOfRows(this.#expectedRows, this.rows)
+    if (wrong !== undefined) this.#report('state is that of an undisturbed run', `at the end ${wrong}`)
+  }
+
   #finished(): void {
     // Whoever was thought to be dead has nothing to do any more.
     for (const process of this.#processes) process.die()
@@ -404,6 +426,7 @@ class Simulation {
     const wrong = this.#options.check?.(this.#output.values)
     if (wrong !== undefined) this.#report('the check of the job', wrong)
     this.#output.atEnd()
+    this.#checkRows()
     // What a process prepared from which the state had been taken is swept by the next start only.
     const left = this.#hasTakeover ? [] : [...this.#targets.values()].flatMap(({ pending }) => pending)
     if (left.length > 0) this.#report('nothing is left behind', `staged, and neither shown nor swept: ${left.join(', ')}`)

@@ -1,4 +1,5 @@
 import type { Manifest } from '../../checkpoint/manifest.ts'
+import { decodeManifest } from '../../checkpoint/manifest.ts'
 import { decodeValue } from '../../core/value-codec.ts'
 import { keyFromBytes } from '../../state/key-bytes.ts'
 import { valueFromBytes } from '../../state/row-value.ts'
@@ -80,4 +81,18 @@ export function viewOf(manifest: Manifest, entries: StateEntries): CheckpointVie
       .flatMap(({ batches }) => batches)
       .flatMap(({ values }) => decodeValue(values) as unknown[]),
   }
+}
+
+/** Which rows a restore of a checkpoint would find. */
+export function rowsOf(disk: SimulatedDisk, checkpoint: number): ReadonlySet<string> {
+  return new Set(stateOf(disk, decodeManifest(disk.checkpoints.get(checkpoint)!, checkpoint)).keys())
+}
+
+/** `undefined` when they are the same. */
+export function differenceOfRows(expected: ReadonlySet<string>, rows: ReadonlySet<string>): string | undefined {
+  const left = rows.difference(expected)
+  const lost = expected.difference(rows)
+  if (left.size + lost.size === 0) return undefined
+  const [first] = [...left, ...lost]
+  return `${left.size} rows are left that should not be, and ${lost.size} are missing, such as ${JSON.stringify(first)}`
 }

@@ -10,6 +10,7 @@ export interface Violation {
     | 'positions never go back'
     | 'one attempt completes checkpoints'
     | 'state is the fold of what was written'
+    | 'state is that of an undisturbed run'
     | 'queues are bounded'
     | 'the job comes on'
     | 'errors are those of the faults'
