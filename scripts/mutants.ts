@@ -1,6 +1,6 @@
 /*
  * Plants known protocol bugs, one at a time, in a copy of the engine, and lets the simulator look for them:
- * npm run mutants -- [--seeds 2000] [--rounds 3] [--only <part of a name>] [--json]
+ * npm run mutants -- [--seeds 3000] [--rounds 3] [--only <part of a name>] [--json]
  *
  * Each is looked for in several rounds of fresh seeds; what is told is the median and the worst number of seeds until it was found. Exit status 1
  * when one was not found in a round: a hole in the simulator, or in the protocol's need of that line.
@@ -18,7 +18,7 @@ import { MUTANTS } from '../test/simulation/mutants.ts'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const { values } = parseArgs({
   options: {
-    seeds: { type: 'string', default: '2000' },
+    seeds: { type: 'string', default: '3000' },
     rounds: { type: 'string', default: '3' },
     only: { type: 'string' },
     json: { type: 'boolean', default: false },

@@ -67,6 +67,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'an entry of a snapshot under way is changed before it is written',
+    job: 'wide',
     changes: [
       {
         file: 'src/state/grouped-table.ts',
@@ -161,10 +162,12 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a region that starts again keeps what its sinks had prepared',
+    job: 'parts',
     changes: [{ file: CHECKPOINTING, find: '    committers.ledger.onRestarted(operators)\n', replace: '' }],
   },
   {
     name: 'a region that starts again keeps the changes that it had written',
+    job: 'parts',
     changes: [
       {
         file: CHECKPOINTING,
@@ -185,6 +188,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'watermarks overtake what was on its way to the middle of a chain',
+    job: 'tight',
     changes: [{ file: 'src/runtime/operator-chain.ts', find: '    this.#openFrom(place)\n', replace: '    this.#openFrom(0)\n' }],
   },
   {
@@ -211,6 +215,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a subtask is silent whose results are under way',
+    job: 'services',
     changes: [
       {
         file: 'src/checkpoint/restore.ts',
