@@ -123,6 +123,13 @@ async function runUndisturbed(job: Job | JobBuilder): Promise<Undisturbed> {
   throw new SluiceError('OPERATOR_FAILED', `the job does not run without any fault: ${violation.message}`)
 }
 
+/**
+ * One seed's life of a job: starts of processes until one comes to the end of the job, and what goes wrong in between. What always holds:
+ *
+ * 1. What outlives a process is here (disk, targets, folders), and what dies with it is in `SimulatedProcess`.
+ * 2. Everything that is drawn is drawn from the seed, and no draw depends on whether a history is kept or a check was given.
+ * 3. The first violation ends it: what follows from a broken promise says nothing new.
+ */
 class Simulation {
   readonly #job: Job | JobBuilder
   readonly #options: SimulateOptions
