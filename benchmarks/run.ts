@@ -1,14 +1,15 @@
 import { parseArgs } from 'node:util'
 import { interval } from './interval.ts'
 import { micro } from './micro.ts'
+import { peers } from './peers.ts'
 import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
 import { UsageError, whole } from './support/benchmark.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [interval, micro]
+const BENCHMARKS: readonly Benchmark[] = [interval, micro, peers]
 
 const USAGE = `usage: npm run bench -- <name> [--quick] [--json] [--out <folder>]
 
-${BENCHMARKS.map(({ name, question }) => `  ${name.padEnd(10)} ${question}`).join('\n')}
+${BENCHMARKS.map(describe).join('\n')}
 
   --quick              a few seconds: shows that it runs and verifies, its figures mean little
   --json               write the results to files; a full run of interval does so by itself
@@ -18,6 +19,11 @@ ${BENCHMARKS.map(({ name, question }) => `  ${name.padEnd(10)} ${question}`).joi
   --repetitions <n>    interval: runs of each setting
   --minutes <n>        interval: how long it may take, with waiting for the machine to be quiet (default: 8)
 `
+
+function describe({ name, question, flags = {} }: Benchmark): string {
+  const own = Object.entries(flags).map(([flag, words]) => `             --${flag} ${words}`)
+  return [`  ${name.padEnd(10)} ${question}`, ...own].join('\n')
+}
 
 /** 0: done, 1: the benchmark failed, 2: the command line is wrong. */
 async function main(args: readonly string[]): Promise<number> {
@@ -39,8 +45,10 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 function parse(args: readonly string[]): readonly [string | undefined, BenchmarkOptions] {
-  const { values, positionals } = parsed(args)
+  const own = Object.keys(BENCHMARKS.find(({ name }) => args.includes(name))?.flags ?? {})
+  const { values, positionals } = parsed(args, own)
   if (positionals.length > 1) throw new UsageError(`one benchmark at a time, not ${positionals.join(', ')}`)
+  const texts = values as Readonly<Record<string, string | undefined>>
   const options: BenchmarkOptions = {
     quick: values.quick ?? false,
     json: values.json ?? values.out !== undefined,
@@ -49,16 +57,18 @@ function parse(args: readonly string[]): readonly [string | undefined, Benchmark
     keys: whole(values.keys, '--keys'),
     repetitions: whole(values.repetitions, '--repetitions'),
     minutes: whole(values.minutes, '--minutes'),
+    flags: Object.fromEntries(own.map((flag) => [flag, texts[flag]])),
   }
   return [positionals[0], options]
 }
 
-function parsed(args: readonly string[]) {
+function parsed(args: readonly string[], own: readonly string[]) {
   try {
     return parseArgs({
       args: [...args],
       allowPositionals: true,
       options: {
+        ...Object.fromEntries(own.map((flag) => [flag, { type: 'string' as const }])),
         quick: { type: 'boolean' },
         json: { type: 'boolean' },
         out: { type: 'string' },

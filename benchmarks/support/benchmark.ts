@@ -2,6 +2,8 @@
 export interface Benchmark {
   readonly name: string
   readonly question: string
+  /** Flags that only this benchmark takes, each with a value: name without dashes, and what it does. */
+  readonly flags?: Readonly<Record<string, string>>
   run(options: BenchmarkOptions): Promise<void>
 }
 
@@ -17,6 +19,8 @@ export interface BenchmarkOptions {
   readonly repetitions: number | undefined
   /** How long it may take in all. */
   readonly minutes: number | undefined
+  /** What the benchmark's own flags were given. */
+  readonly flags: Readonly<Record<string, string | undefined>>
 }
 
 /** The command line is wrong; the message says how. */
@@ -27,4 +31,16 @@ export function whole(value: string | undefined, flag: string): number | undefin
   if (value === undefined) return undefined
   if (/^[1-9]\d{0,14}$/.test(value)) return Number(value)
   throw new UsageError(`${flag} takes a whole number of 1 or more, not '${value}'`)
+}
+
+/**
+ * The items that a flag names, separated by commas, in the order of `all`; all of them without the flag.
+ * @throws UsageError for one that there is not
+ */
+export function chosen<T extends string>(value: string | undefined, flag: string, all: readonly T[]): readonly T[] {
+  if (value === undefined) return all
+  const names = value.split(',')
+  const unknown = names.find((name) => !all.includes(name as T))
+  if (unknown !== undefined) throw new UsageError(`${flag} knows ${all.join(', ')}, not '${unknown}'`)
+  return all.filter((name) => names.includes(name))
 }
