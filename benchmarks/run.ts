@@ -2,22 +2,23 @@ import { parseArgs } from 'node:util'
 import { interval } from './interval.ts'
 import { micro } from './micro.ts'
 import { peers } from './peers.ts'
+import { scale } from './scale.ts'
 import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
 import { UsageError, whole } from './support/benchmark.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [interval, micro, peers]
+const BENCHMARKS: readonly Benchmark[] = [interval, scale, micro, peers]
 
 const USAGE = `usage: npm run bench -- <name> [--quick] [--json] [--out <folder>]
 
 ${BENCHMARKS.map(describe).join('\n')}
 
   --quick              a few seconds: shows that it runs and verifies, its figures mean little
-  --json               write the results to files; a full run of interval does so by itself
+  --json               write the results to files also of a quick run; a full one does so by itself
   --out <folder>       where to; implies --json (default: benchmarks/results)
-  --records <n>        interval: records of a run, a multiple of the keys (default: as many as take about 13 s)
-  --keys <n>           interval: distinct keys (default: 100000)
-  --repetitions <n>    interval: runs of each setting
-  --minutes <n>        interval: how long it may take, with waiting for the machine to be quiet (default: 8)
+  --keys <n>           distinct keys, where there is one number of them
+  --records <n>        records of a run, where that is not bounded by time
+  --repetitions <n>    rounds of all settings, at most
+  --minutes <n>        how long it may take; rounds are made as long as another one fits in
 `
 
 function describe({ name, question, flags = {} }: Benchmark): string {

@@ -55,7 +55,7 @@ export type { CountTriggerOptions, Trigger, TriggerOptions } from '../operators/
 export { early, onCount, onProcessingTime, onWatermark } from '../operators/windows/triggers.ts'
 export type { JobResult } from './control/job-manager.ts'
 export type { RestartOptions } from './control/restart-strategy.ts'
-export type { BarrierMode, CheckpointOptions, Guarantee, JobOptions, RunOptions } from './control/settings.ts'
+export type { BarrierMode, CheckpointOptions, ExchangeMode, Guarantee, JobOptions, RunOptions } from './control/settings.ts'
 export type { ByteSize } from './core/bytes.ts'
 export type { ErrorCode } from './core/errors.ts'
 export { SluiceError } from './core/errors.ts'

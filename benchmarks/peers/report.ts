@@ -31,22 +31,17 @@ function rowOf({ label, promise, ours, recordsPerSecond, sluiceAgainstIt, cpuSec
 }
 
 export function peersChart({ environment, parameters, peers, versions }: PeersResult): string {
-  const { cpu, cores, node, revision, takenAt } = environment
   const others = Object.entries(versions).filter(([name]) => name !== 'node')
   const panels = WORKS.map(({ work, title }) => ({ title, bars: peers.filter((peer) => peer.work === work).map(barOf) }))
   return barChart({
     title: 'The same work in Sluice and in its peers',
-    subtitle: [
+    notes: [
       'Records per second after a warm-up: medians, whiskers from the slowest to the fastest run; behind it what Sluice is of that.',
       `${parameters.keys.toLocaleString('en-US')} keys; ${parameters.rounds} rounds in turn, every run verified. Guarantees differ, and are in the table.`,
+      others.map((pair) => pair.join(' ')).join(', '),
     ],
     panels: panels.filter(({ bars }) => bars.length > 0),
-    footer: [
-      `${cpu}, ${cores} cores, Node ${node}`,
-      ...others.map((pair) => pair.join(' ')),
-      revision,
-      takenAt.slice(0, 10),
-    ].join(', '),
+    environment,
   })
 }
 

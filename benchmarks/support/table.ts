@@ -1,3 +1,5 @@
+import type { Spread } from './statistics.ts'
+
 /** Rows of text in columns; the first column is a name, the others are figures. */
 export function renderTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)))
@@ -13,4 +15,9 @@ export function perSecond(value: number): string {
 
 export function percent(ratio: number): string {
   return `${(100 * ratio).toFixed(1)} %`
+}
+
+/** `median (min - max)`. */
+export function spreadIn({ median, min, max }: Spread, format: (value: number) => string): string {
+  return `${format(median)} (${format(min)} - ${format(max)})`
 }

@@ -27,9 +27,11 @@ export function modeOf({ guarantee, checkpoint }: JobSettings): CheckpointMode {
   }
 }
 
-/** Memory for the channels of these exchanges that connect two workers. */
+/** Memory for the channels of these exchanges that connect two workers, or for all of them when the plan says so. */
 export function createRings(plan: ExecutionPlan, edges: readonly EdgePlan[]): Record<string, SharedArrayBuffer> {
   const channels = edges.flatMap((edge) => channelsOfEdge(plan, edge))
-  const remote = channels.filter(({ from, to }) => workerOfSubtask(plan, from) !== workerOfSubtask(plan, to))
+  const remote = channels.filter(
+    ({ from, to }) => plan.exchangesBytes || workerOfSubtask(plan, from) !== workerOfSubtask(plan, to),
+  )
   return Object.fromEntries(remote.map(({ id }) => [id, createRing()]))
 }

@@ -212,7 +212,7 @@ class JobManager implements JobControl {
           onCheckpoint: (record) => {
             this.#checkpoints++
             this.#lastCheckpoint = record
-            this.#progress.checkpoint(record.checkpoint, record.durationMs)
+            this.#progress.checkpoint(record)
           },
           onCheckpointAborted: ({ checkpoint, failure }) =>
             this.#progress.note(`checkpoint ${checkpoint} was given up: ${failure!.message}`),

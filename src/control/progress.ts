@@ -1,4 +1,5 @@
 import { styleText } from 'node:util'
+import type { CheckpointRecord } from '../checkpoint/checkpoint-history.ts'
 import type { SluiceError } from '../core/errors.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import { subtaskNames, taskOfSubtask } from '../graph/execution-plan.ts'
@@ -75,9 +76,10 @@ export class Progress {
     this.#timer.unref()
   }
 
-  checkpoint(checkpoint: number, durationMs: number): void {
+  checkpoint({ checkpoint, durationMs, bytes }: Pick<CheckpointRecord, 'checkpoint' | 'durationMs' | 'bytes'>): void {
     this.#lastCheckpoint = `checkpoint ${checkpoint} took ${Math.round(durationMs)} ms`
-    if (this.#mode === 'json') this.#json({ event: 'checkpoint', checkpoint, durationMs: Math.round(durationMs) })
+    if (this.#mode === 'json')
+      this.#json({ event: 'checkpoint', checkpoint, durationMs: Math.round(10 * durationMs) / 10, bytes })
   }
 
   /** @param tasks those that start again, when the others run on */

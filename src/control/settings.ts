@@ -15,6 +15,11 @@ export interface JobOptions {
   readonly parallelism?: number
   /** Key groups; fixed for the life of the state. Default: 128. */
   readonly maxParallelism?: number
+  /**
+   * Default: `elided`. Between single subtasks nothing is exchanged, and within a thread records pass as they are.
+   * `forced`: every record that is hashed or dealt goes through a channel as bytes. For measuring only: it shows what an exchange costs.
+   */
+  readonly exchange?: ExchangeMode
   /** Worker threads. `0` runs everything in the calling thread. Default: the smaller of parallelism and CPUs. */
   readonly workers?: number
   /**
@@ -46,6 +51,9 @@ export type Guarantee = 'exactly-once' | 'at-least-once' | 'at-most-once'
 /** How the barriers of a checkpoint pass through tasks; see `checkpoint.mode`. */
 export type BarrierMode = 'aligned' | 'unaligned' | 'aligned-then-unaligned' | 'stop-the-world'
 
+/** Where records are exchanged; see `exchange`. */
+export type ExchangeMode = 'elided' | 'forced'
+
 export interface CheckpointOptions {
   /** From one checkpoint to the next; output becomes visible once per checkpoint. Default: 10 s. */
   readonly every?: Duration | 'off'
@@ -74,6 +82,7 @@ export interface CheckpointOptions {
 const JOB_OPTIONS = [
   'parallelism',
   'maxParallelism',
+  'exchange',
   'workers',
   'guarantee',
   'checkpoint',
@@ -99,6 +108,7 @@ const CHECKPOINT_OPTIONS = [
 
 const GUARANTEES: readonly Guarantee[] = ['exactly-once', 'at-least-once', 'at-most-once']
 const MODES: readonly BarrierMode[] = ['aligned', 'unaligned', 'aligned-then-unaligned', 'stop-the-world']
+const EXCHANGES: readonly ExchangeMode[] = ['elided', 'forced']
 
 /** Options of one run, on top of the job's. */
 export interface RunOptions extends JobOptions {
@@ -129,6 +139,7 @@ export interface CheckpointSettings extends CoordinatorOptions {
 export interface JobSettings {
   readonly parallelism: number
   readonly maxParallelism: number
+  readonly exchange: ExchangeMode
   readonly workers: number
   readonly guarantee: Guarantee
   readonly checkpoint: CheckpointSettings
@@ -167,6 +178,7 @@ export function resolveSettings(job: JobOptions, run: RunOptions, flags: RunOpti
   return {
     parallelism,
     maxParallelism,
+    exchange: oneOf(options.exchange ?? 'elided', 'exchange', EXCHANGES),
     workers: whole(options.workers ?? Math.min(parallelism, CPUS), 'workers', 0, 1024),
     guarantee,
     checkpoint: checkpointSettings(checkpoint, guarantee),

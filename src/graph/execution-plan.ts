@@ -16,6 +16,8 @@ export interface ExecutionPlan {
   readonly maxParallelism: number
   /** Worker threads; 0 means that everything runs in the calling thread. */
   readonly workers: number
+  /** Also within a thread records are exchanged as bytes. */
+  readonly exchangesBytes?: boolean
   readonly tasks: readonly TaskPlan[]
   readonly edges: readonly EdgePlan[]
 }
@@ -65,6 +67,7 @@ export interface PlanOptions {
   readonly parallelism: number
   readonly maxParallelism: number
   readonly workers: number
+  readonly exchange?: 'elided' | 'forced'
 }
 
 /** Turns a graph into a plan: fuses what needs no exchange, and names the exchanges that remain. */
@@ -77,7 +80,10 @@ export function planExecution(graph: StreamGraph, options: PlanOptions): Executi
   const edges: EdgePlan[] = []
   for (const node of graph.nodes) {
     const id = ids[node.index]!
-    const inputs = node.inputs.map((input) => settle(input, parallelismOf(graph.nodes[input.node]!), parallelismOf(node)))
+    const inputs = node.inputs.map((input) => {
+      const [from, to] = [parallelismOf(graph.nodes[input.node]!), parallelismOf(node)]
+      return options.exchange === 'forced' && from === to ? input : settle(input, from, to)
+    })
     const chained = inputs.length === 1 && inputs[0]!.partitioning === 'forward' ? inputs[0]! : undefined
     const task = chained ? taskOf[chained.node]! : id
     taskOf[node.index] = task
@@ -108,6 +114,7 @@ export function planExecution(graph: StreamGraph, options: PlanOptions): Executi
     fingerprint: fingerprintOf(describeGraph(graph)),
     maxParallelism: options.maxParallelism,
     workers: options.workers,
+    ...(options.exchange === 'forced' ? { exchangesBytes: true } : {}),
     tasks: [...tasks.values()],
     edges,
   }

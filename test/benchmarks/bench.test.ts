@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { IntervalResult } from '../../benchmarks/interval.ts'
+import type { ScaleResult } from '../../benchmarks/scale.ts'
 
 // Nothing here looks at a time: the benchmarks must run, verify what they ran, and write what can be read.
 
@@ -38,7 +39,9 @@ describe('the command line', () => {
     { args: ['interval', 'micro'], says: 'one benchmark at a time' },
     { args: ['interval', '--fast'], says: '--fast' },
     { args: ['interval', '--repetitions', '0'], says: '--repetitions takes a whole number of 1 or more' },
-    { args: ['interval', '--records', '1001', '--keys', '1000'], says: 'must be a multiple of the 1000 keys' },
+    { args: ['interval', '--part', 'topologies'], says: "--part knows topology, state, empty, not 'topologies'" },
+    { args: ['interval', '--intervals', '1,often'], says: '--intervals takes seconds' },
+    { args: ['scale', '--modes', 'aligned'], says: '--modes' },
   ])('refuses $args', ({ args, says }) => {
     const { status, stderr } = bench(...args)
     expect(stderr).toContain(says)
@@ -48,47 +51,67 @@ describe('the command line', () => {
 
 describe('interval', () => {
   let printed: ReturnType<typeof bench>
+  let result: IntervalResult
 
   beforeAll(() => {
-    printed = bench('interval', '--quick', '--records', '200000', '--keys', '1000', '--repetitions', '1', '--out', out)
+    printed = bench('interval', '--quick', '--keys', '1000', '--out', join(out, 'interval'))
+    result = JSON.parse(readFileSync(join(out, 'interval', 'interval.json'), 'utf8'))
   })
 
-  test('runs every setting and verifies its output', () => {
-    expect(printed.stderr).toMatch(/1\/1 100ms: .*verified/)
+  test('verifies every run', () => {
     expect(printed.status).toBe(0)
-    expect(printed.stdout).toContain('the output of all 4 runs was verified')
+    expect(printed.stderr.match(/^round 1, .*: [\d,]+ records, verified/gm)).toHaveLength(5)
+    expect(printed.stdout).toContain('the output of every run was verified')
   })
 
-  test('writes each run with its parameters and totals', () => {
-    const result = JSON.parse(readFileSync(join(out, 'interval.json'), 'utf8')) as IntervalResult
-    expect(result.parameters).toMatchObject({ quick: true, records: 200_000, keys: 1000, parallelism: 2, repetitions: 1 })
+  test('measures all ways in which barriers pass, and both ways in which state changes', () => {
+    expect(result.topology.map(({ name }) => name)).toEqual(['aligned', 'unaligned', 'stop-the-world'])
+    expect(result.state.map(({ name }) => name)).toEqual(['1mb, all of the keys change', '1mb, tenth of the keys change'])
+    for (const { intervals, fit, runs } of [...result.topology, ...result.state]) {
+      expect(intervals.map(({ seconds }) => seconds)).toEqual([0.2])
+      expect(runs).toHaveLength(1)
+      for (const figure of [fit.aSeconds, fit.b, intervals[0]!.loss.median, intervals[0]!.checkpointMs.median])
+        expect(figure).toSatisfy(Number.isFinite)
+      expect(intervals[0]!.checkpointsPerSecond).toBeGreaterThan(0)
+    }
+  })
+
+  test('takes checkpoints in which nothing has changed', () => {
+    expect(result.empty).toMatchObject({ checkpoints: 8, tasks: 12 })
+    expect(result.empty!.durationMs.min).toBeGreaterThan(0)
+  })
+
+  test('says where, with what and how it was measured', () => {
+    expect(result.parameters).toMatchObject({ quick: true, guarantee: 'exactly-once' })
     expect(result.environment).toMatchObject({ node: process.version, command: expect.stringContaining('interval --quick') })
-    expect(result.settings.map((setting) => setting.every)).toEqual(['off', '10s', '1s', '100ms'])
-    expect(result.runs).toHaveLength(4)
-    for (const run of result.runs) {
-      // Each of 1000 keys has the counts 1 to 200.
-      expect(run).toMatchObject({ records: 200_000, sum: 20_100_000, verified: true, discarded: false, engine: 'src/index.ts' })
-      expect(run.checkpointMs).toHaveLength(run.checkpoints)
-      expect(run.seconds).toBeGreaterThan(0)
-    }
-    for (const figure of [result.fit.aSeconds, result.fit.b, ...result.settings.map((setting) => setting.ratio)]) {
-      expect(figure).toSatisfy(Number.isFinite)
-    }
   })
 
-  test('draws every setting', () => {
-    const svg = readFileSync(join(out, 'interval.svg'), 'utf8')
-    expect(svg).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg"/)
-    expect(svg.trimEnd()).toMatch(/<\/svg>$/)
-    expect(svg).not.toMatch(/NaN|undefined|Infinity/)
-    for (const name of ['100 ms', '1 s', '10 s', 'off']) expect(svg).toContain(`>${name}</text>`)
-    expect(svg.match(/<circle /g)).toHaveLength(4)
-  })
-
-  test('leaves nothing else behind', () => {
-    expect(readdirSync(out).sort()).toEqual(['interval.json', 'interval.svg'])
+  test('draws it', () => {
+    expect(readdirSync(join(out, 'interval')).sort()).toEqual(['interval-state.svg', 'interval.json', 'interval.svg'])
+    expect(drawn('interval', 'interval.svg').match(/<circle /g)).toHaveLength(3)
+    expect(drawn('interval', 'interval-state.svg').match(/<circle /g)).toHaveLength(2)
   })
 })
+
+test('scale measures one thread without and with an exchange, and several', () => {
+  const { status, stdout } = bench('scale', '--quick', '--kind', 'integer', '--out', join(out, 'scale'))
+  expect(status).toBe(0)
+  expect(stdout).toContain('the output of every run was verified')
+  const { cases } = JSON.parse(readFileSync(join(out, 'scale', 'scale.json'), 'utf8')) as ScaleResult
+  expect(cases.map(({ name }) => name)).toEqual(['1, exchange elided', '1, exchange forced', '2', '2, exchange forced', '4'])
+  expect(cases[1]!.ofForced).toEqual({ median: 1, min: 1, max: 1 })
+  for (const { recordsPerSecond, ofForced } of cases) expect(recordsPerSecond.min * ofForced.min).toBeGreaterThan(0)
+  expect(drawn('scale', 'scale.svg')).toContain('parallelism 2, exchange forced')
+})
+
+/** A picture that can be shown. */
+function drawn(folder: string, name: string): string {
+  const svg = readFileSync(join(out, folder, name), 'utf8')
+  expect(svg).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg"/)
+  expect(svg.trimEnd()).toMatch(/<\/svg>$/)
+  expect(svg).not.toMatch(/NaN|undefined|Infinity/)
+  return svg
+}
 
 test('micro measures every piece', () => {
   const folder = join(out, 'micro')

@@ -12,6 +12,7 @@ describe('the settings of a job', () => {
     expect(resolveSettings({}, {}, {})).toEqual({
       parallelism: CPUS,
       maxParallelism: 128,
+      exchange: 'elided',
       workers: CPUS,
       guarantee: 'exactly-once',
       checkpoint: {
@@ -142,6 +143,7 @@ describe('the settings of a job', () => {
     [{ guarantee: 'at-least-once', checkpoint: { mode: 'aligned-then-unaligned' } }, 'INVALID_OPTION'],
     [{ guarantee: 'at-most-once', checkpoint: { mode: 'unaligned' } }, 'INVALID_OPTION'],
     [{ guarantee: 'at-most-once', checkpoint: { mode: 'stop-the-world' } }, 'INVALID_OPTION'],
+    [{ exchange: 'always' as 'forced' }, 'INVALID_OPTION'],
     [{ checkpoint: { mode: 'sideways' } }, 'INVALID_OPTION'],
     [{ checkpoint: { alignmentTimeout: '1s' } }, 'INVALID_OPTION'],
     [{ checkpoint: { mode: 'aligned', alignmentTimeout: '1s' } }, 'INVALID_OPTION'],

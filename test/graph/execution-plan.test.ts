@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { createRings } from '../../src/control/deployments.ts'
 import type { ExecutionPlan } from '../../src/graph/execution-plan.ts'
 import { channelsOfEdge, planExecution, subtaskNames, workerOfSubtask } from '../../src/graph/execution-plan.ts'
 import type { PartitioningKind } from '../../src/graph/stream-graph.ts'
@@ -26,6 +27,20 @@ describe('a plan', () => {
     expect(sketchOf(plan([{ kind: 'items' }, { kind: 'map', from: [0] }, { ...OUT, from: [1] }]))).toEqual([
       'items-1 > map-1 > out x2',
     ])
+  })
+
+  test('exchanges bytes also between single subtasks when it is forced to, and fuses as before', () => {
+    const graph = graphOf([
+      { kind: 'items' },
+      { kind: 'map', from: [0] },
+      { ...COUNT, from: [[1, 'hash']] },
+      { ...OUT, from: [2] },
+    ])
+    const options = { module: 'file:///job.ts', parallelism: 1, maxParallelism: 128, workers: 1 }
+    expect(sketchOf(planExecution(graph, options))).toEqual(['items-1 > map-1 > count-1 > out x1'])
+    const forced = planExecution(graph, { ...options, exchange: 'forced' })
+    expect(sketchOf(forced)).toEqual(['items-1 > map-1 x1', 'count-1 > out x1', 'map-1 -hash-> count-1'])
+    expect(Object.keys(createRings(forced, forced.edges))).toEqual(['0:0:0'])
   })
 
   test('begins a new task behind a hash exchange', () => {
