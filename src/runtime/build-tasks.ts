@@ -7,9 +7,9 @@ import { WATERMARK_NONE } from '../core/time.ts'
 import type { ChannelPlan, EdgePlan, ExecutionPlan, TaskPlan } from '../graph/execution-plan.ts'
 import { alignmentGroup, channelsOfEdge, subtaskName, subtaskNames, taskPlan, workerOfSubtask } from '../graph/execution-plan.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
-import { MessagePackCodec } from '../protocol/batch-codec.ts'
 import type { ChannelReader, ChannelWriter } from '../protocol/channel.ts'
 import { LocalChannel, RemoteReader, RemoteWriter } from '../protocol/channel.ts'
+import { ColumnarCodec } from '../protocol/columnar-codec.ts'
 import { SubtaskCounters } from '../protocol/counters.ts'
 import type { Doorbells } from '../protocol/doorbell.ts'
 import type { Deployment, SplitState, SubtaskRestore, SubtaskSnapshot, SubtaskTiming } from '../protocol/messages.ts'
@@ -80,7 +80,6 @@ function subtasksOf(task: TaskPlan, plan: ExecutionPlan, worker: number): readon
 class ChannelEnds {
   readonly #deployment: Deployment
   readonly #doorbells: Doorbells
-  readonly #codec = new MessagePackCodec()
   readonly #local = new Map<string, LocalChannel>()
 
   constructor(deployment: Deployment, doorbells: Doorbells) {
@@ -92,14 +91,14 @@ class ChannelEnds {
     const ring = this.#deployment.rings[channel.id]
     if (ring === undefined) return this.#localChannel(channel)
     const reader = workerOfSubtask(this.#deployment.plan, channel.to)
-    return new RemoteWriter(new RingWriter(ring), this.#codec, () => this.#doorbells.ring(reader))
+    return new RemoteWriter(new RingWriter(ring), new ColumnarCodec(), () => this.#doorbells.ring(reader))
   }
 
   reader(channel: ChannelPlan): ChannelReader {
     const ring = this.#deployment.rings[channel.id]
     if (ring === undefined) return this.#localChannel(channel)
     const writer = workerOfSubtask(this.#deployment.plan, channel.from)
-    return new RemoteReader(new RingReader(ring), this.#codec, () => this.#doorbells.ring(writer))
+    return new RemoteReader(new RingReader(ring), new ColumnarCodec(), () => this.#doorbells.ring(writer))
   }
 
   #localChannel(channel: ChannelPlan): LocalChannel {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { MessagePackCodec } from '../../src/protocol/batch-codec.ts'
+import { MessagePackCodec } from '../../src/protocol/message-pack-codec.ts'
 import { LocalChannel, RemoteReader, RemoteWriter } from '../../src/protocol/channel.ts'
 import type { RecordBatch } from '../../src/protocol/element.ts'
 import { createRing, RingReader, RingWriter } from '../../src/protocol/ring.ts'

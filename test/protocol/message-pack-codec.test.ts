@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { MessagePackCodec } from '../../src/protocol/batch-codec.ts'
+import { MessagePackCodec } from '../../src/protocol/message-pack-codec.ts'
 import { describeBatchCodec } from '../conformance/batch-codec.ts'
 
 describe('the MessagePack codec', () => {
