@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
-import { MessagePackCodec } from '../../src/protocol/message-pack-codec.ts'
 import { LocalChannel, RemoteReader, RemoteWriter } from '../../src/protocol/channel.ts'
 import type { RecordBatch } from '../../src/protocol/element.ts'
+import { MessagePackCodec } from '../../src/protocol/message-pack-codec.ts'
 import { createRing, RingReader, RingWriter } from '../../src/protocol/ring.ts'
 
 function batch(records: number): RecordBatch {
