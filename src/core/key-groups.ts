@@ -36,7 +36,8 @@ function hashString(text: string): number {
 const doubleBits = new Float64Array(1)
 const intBits = new Int32Array(doubleBits.buffer)
 
-function hashNumber(value: number): number {
+/** As `hashKey`. */
+export function hashNumber(value: number): number {
   const int = value | 0
   // Also true for -0, whose bits must not be looked at: it is the same key as 0.
   if (int === value) return int

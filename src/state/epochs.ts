@@ -1,5 +1,5 @@
+import type { CurrentKey } from './current-key.ts'
 import type { DeltaWriter } from './delta-chunk.ts'
-import type { CurrentKey } from './keyed-backend.ts'
 
 /*
  * Which checkpoint an entry belongs to. Time is cut into epochs by the barriers that a subtask has met; an epoch is an even number, and rises by

@@ -1,146 +1,147 @@
-import { SluiceError } from '../core/errors.ts'
 import { canonicalKey, compareKeys } from '../core/key-groups.ts'
 import type { KeyedTable, StoredForm, TableForm } from '../core/keyed-state.ts'
+import type { CurrentKey } from './current-key.ts'
+import { noKey } from './current-key.ts'
 import type { DeltaWriter, StateIdentity } from './delta-chunk.ts'
-import { DirtyEntries, FrozenEntries } from './dirty-entries.ts'
-import type { SnapshottedState, StateSurroundings } from './epochs.ts'
+import type { Epochs, SnapshottedState, StateSurroundings } from './epochs.ts'
 import { LIVE, LOADED, PERSISTED, RESTORED, USED } from './epochs.ts'
 import { keyBytesInPlace } from './key-bytes.ts'
-import type { CurrentKey } from './keyed-backend.ts'
-import { DEFAULT_FORM, formOfBytes, valueBytesInPlace } from './row-value.ts'
+import type { KeyEntries } from './key-entries.ts'
+import { DEFAULT_FORM, formOfBytes, isPlainNumber, valueBytesInPlace } from './row-value.ts'
 import type { OperatorBase } from './state-base.ts'
 import { baseRows, holdsAny } from './state-base.ts'
 import { storedKey, storedValue } from './stored-row.ts'
-
-class Entry<V> {
-  readonly key: unknown
-  value: V | undefined
-  epoch: number
-  flags: number
-
-  constructor(key: unknown, value: V | undefined, epoch: number, flags: number) {
-    this.key = key
-    this.value = value
-    this.epoch = epoch
-    this.flags = flags
-  }
-}
+import { FrozenNumbers, TableGroup } from './table-group.ts'
 
 /**
- * A value for each key: one `Map` for each key group, so that a group can be written out and moved by itself, and no Map comes near the
- * 2^23 entries that V8 allows. The entry of the last look-up is remembered, so that a `set` after a `get` finds it without hashing.
+ * A value for each key: entries of their own for each key group (`key-entries.ts`), so that a group can be written out by itself, and growing
+ * stops nobody for long. The entry of the last look-up is remembered, so that a `set` after a `get` finds it without looking.
  *
  * What always holds:
  *
  * 1. What memory says of a key wins over the base; a key that memory does not know is as the base says. So a deleted key that the base may
  *    hold stays in memory, without a value, until the base has followed.
- * 2. An entry is in the dirty list of its epoch exactly once.
+ * 2. An entry whose epoch is the current one is in the dirty list of its group exactly once.
  * 3. An entry of a frozen epoch is written before it changes, or before anyone gets it who may change it.
  */
 export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
   readonly state: StateIdentity
+  readonly form: TableForm<V> | undefined
   readonly #surroundings: StateSurroundings
   readonly #current: CurrentKey
+  readonly #epochs: Epochs
   readonly #base: OperatorBase | undefined
-  readonly form: TableForm<V> | undefined
-  readonly #groups: (Map<unknown, Entry<V>> | undefined)[] = []
+  readonly #groups: (TableGroup<V> | undefined)[] = []
   /** Whether the base may hold rows of a group; found out at the first miss. */
   readonly #inBase: (boolean | undefined)[] = []
-  readonly #dirty = new DirtyEntries<Entry<V>>()
-  #frozen: FrozenEntries<Entry<V>> | undefined
+  #frozen: FrozenNumbers<V> | undefined
   /** Deleted entries that stay until the base has followed, in the order of their epochs. */
-  #tombstones: { readonly group: number; readonly entry: Entry<V> }[] = []
-  /** The entry in memory that the current key has, with or without a value. */
-  #found: Entry<V> | undefined
+  #tombstones: { readonly group: TableGroup<V>; readonly number: number }[] = []
+  /** The entry in memory that the current key has, with or without a value; -1 for none. */
+  #found = -1
   #foundFor = -1
+  /** The group of the current key, when it has one in memory. */
+  #group: TableGroup<V> | undefined
   /** The base was asked for the current key: when memory does not know it, the base has no row of it. */
   #askedFor = -1
   #evictGroup = 0
-  size = 0
 
   constructor(name: string, surroundings: StateSurroundings, base?: OperatorBase, form?: TableForm<V>) {
     this.state = { kind: 'table', name }
     this.#surroundings = surroundings
     this.#current = surroundings.current
+    this.#epochs = surroundings.epochs
     this.#base = base
     this.form = form
   }
 
+  get size(): number {
+    return this.#groups.reduce((sum, group) => sum + (group?.size ?? 0), 0)
+  }
+
   get(): V | undefined {
-    return this.#find()?.value
+    const number = this.#find()
+    return number < 0 ? undefined : this.#group!.value(number)
   }
 
   edit(): V | undefined {
-    const entry = this.#find()
-    if (entry === undefined) return undefined
-    this.#touch(entry, this.#current.group)
-    return entry.value
+    const number = this.#find()
+    if (number < 0) return undefined
+    this.#touch(this.#group!, number)
+    return this.#group!.value(number)
   }
 
   has(): boolean {
-    return this.#find() !== undefined
+    return this.#find() >= 0
   }
 
   set(value: V): void {
-    const entry = this.#inMemory()
-    if (entry === undefined) return this.#insert(value)
-    this.#touch(entry, this.#current.group)
-    entry.flags = (entry.flags | LIVE) & ~ENCODED
-    entry.value = value
+    const number = this.#inMemory()
+    if (number < 0) return this.#insert(value)
+    const entries = this.#group!
+    this.#touch(entries, number)
+    const flags = entries.flags(number)
+    if ((flags & (LIVE | ENCODED)) !== LIVE) entries.setFlags(number, (flags | LIVE) & ~ENCODED)
+    entries.setValue(number, value)
   }
 
   delete(): void {
-    const { group, canonical, key } = this.#current
-    const entry = this.#inMemory()
-    if (entry === undefined) {
+    const known = this.#inMemory()
+    if (known < 0) {
       // Whether there is such a row need not be known to say that there is none.
-      if (this.#mayHoldCurrent()) this.#found = this.#add(new Entry<V>(key, undefined, LOADED, PERSISTED), group, canonical)
-      else return
-    }
-    const gone = this.#found!
-    if (entry !== undefined && (entry.flags & LIVE) === 0) return
-    this.#touch(gone, group)
-    gone.value = undefined
-    gone.flags &= ~(LIVE | ENCODED)
-    if ((gone.flags & PERSISTED) !== 0) return
-    gone.flags = 0
-    this.#forget(group, canonical)
-    this.#found = undefined
-    this.#dirty.compact(group, isOver)
+      if (!this.#mayHoldCurrent()) return
+      this.#add(LOADED, PERSISTED)
+    } else if ((this.#group!.flags(known) & LIVE) === 0) return
+    const entries = this.#group!
+    const gone = this.#found
+    this.#touch(entries, gone)
+    entries.clearValue(gone)
+    entries.setFlags(gone, entries.flags(gone) & ~(LIVE | ENCODED))
+    if ((entries.flags(gone) & PERSISTED) !== 0) return
+    entries.remove(gone)
+    this.#found = -1
+    entries.compact()
   }
 
-  /** The entry of the current key if it has a value, from memory or from the base. */
-  #find(): Entry<V> | undefined {
-    const entry = this.#inMemory() ?? this.#load()
-    if (entry === undefined || (entry.flags & LIVE) === 0) return undefined
-    if ((entry.flags & ENCODED) !== 0) {
-      entry.flags &= ~ENCODED
-      entry.value = this.#decode(entry.value as Uint8Array)
+  /** The entry of the current key if it has a value, from memory or from the base; -1 for none. */
+  #find(): number {
+    const known = this.#inMemory()
+    const number = known < 0 ? this.#load() : known
+    if (number < 0) return -1
+    const entries = this.#group!
+    const flags = entries.flags(number)
+    if ((flags & LIVE) === 0) return -1
+    if ((flags & ENCODED) !== 0) {
+      entries.setFlags(number, flags & ~ENCODED)
+      entries.setValue(number, this.#decode(entries.value(number) as Uint8Array))
     }
-    return entry
+    return number
   }
 
-  #inMemory(): Entry<V> | undefined {
+  #inMemory(): number {
     const current = this.#current
-    if (this.#foundFor !== current.sequence) {
-      if (current.group < 0) throw noKey(this.state.name)
-      const entry = this.#groups[current.group]?.get(current.canonical)
-      if (entry !== undefined) entry.flags |= USED
-      this.#found = entry
-      this.#foundFor = current.sequence
-    }
-    return this.#found
+    if (this.#foundFor === current.sequence) return this.#found
+    if (current.group < 0) throw noKey(this.state.name)
+    const group = this.#groups[current.group]
+    this.#group = group
+    this.#foundFor = current.sequence
+    if (group === undefined) return (this.#found = -1)
+    const number = group.find(current)
+    if (number >= 0) group.mark(number, USED)
+    return (this.#found = number)
   }
 
-  #load(): Entry<V> | undefined {
-    const { group, canonical, key, sequence } = this.#current
-    if (!this.#mayHoldCurrent()) return undefined
+  #load(): number {
+    if (!this.#mayHoldCurrent()) return -1
+    const { group, key, sequence } = this.#current
     this.#askedFor = sequence
     const bytes = this.#base!.get(this.state, group, 0, keyBytesInPlace(key))
-    if (bytes === undefined) return undefined
+    if (bytes === undefined) return -1
     const value = this.#decode(bytes)
     this.#foundFor = sequence
-    return (this.#found = this.#add(new Entry<V>(key, value, LOADED, LIVE | PERSISTED | USED), group, canonical))
+    this.#add(LOADED, LIVE | PERSISTED | USED)
+    this.#group!.setValue(this.#found, value)
+    return this.#found
   }
 
   /** With the value's key as the current one. */
@@ -163,48 +164,49 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
   }
 
   #insert(value: V): void {
-    const { group, canonical, key } = this.#current
-    const flags = this.#mayHoldCurrent() ? LIVE | PERSISTED | USED : LIVE | USED
-    this.#found = this.#add(new Entry<V>(key, value, this.#surroundings.epochs.current, flags), group, canonical)
-    this.#dirty.add(group, this.#found)
+    const { current } = this.#epochs
+    this.#add(current, this.#mayHoldCurrent() ? LIVE | PERSISTED | USED : LIVE | USED)
+    this.#group!.setValue(this.#found, value)
   }
 
-  #add(entry: Entry<V>, group: number, canonical: unknown): Entry<V> {
-    let entries = this.#groups[group]
-    if (entries === undefined) this.#groups[group] = entries = new Map()
-    entries.set(canonical, entry)
-    this.size++
-    return entry
+  /** Makes an entry for the current key, which has none in memory. */
+  #add(epoch: number, flags: number): void {
+    const group = this.#groupOf(this.#current.group)
+    this.#group = group
+    this.#found = group.insert(this.#current, epoch, flags, epoch === this.#epochs.current)
   }
 
-  #forget(group: number, canonical: unknown): void {
-    this.#groups[group]!.delete(canonical)
-    this.size--
+  #groupOf(group: number): TableGroup<V> {
+    return (this.#groups[group] ??= new TableGroup(group))
   }
 
   /** The entry is about to change. */
-  #touch(entry: Entry<V>, group: number): void {
-    const { epochs } = this.#surroundings
-    if (entry.epoch === epochs.current) return
-    if (entry.epoch === epochs.frozen) this.#write(this.#surroundings.early, entry, group)
-    entry.epoch = epochs.current
-    this.#dirty.add(group, entry)
+  #touch(group: TableGroup<V>, number: number): void {
+    const epoch = group.epoch(number)
+    const { current, frozen } = this.#epochs
+    if (epoch === current) return
+    if (epoch === frozen) this.#write(this.#surroundings.early, group, number)
+    group.setEpoch(number, current)
+    group.dirty.push(number)
   }
 
   /** The keys with a value, group by group, in the order of the keys. */
-  *keys(firstGroup: number, lastGroup: number): Iterable<Omit<CurrentKey, 'sequence'>> {
+  *keys(firstGroup: number, lastGroup: number): Iterable<KeyOfGroup> {
     for (let group = firstGroup; group <= lastGroup; group++) yield* this.#keysOf(group)
   }
 
-  #keysOf(group: number): readonly Omit<CurrentKey, 'sequence'>[] {
-    const known = this.#groups[group] ?? new Map<unknown, Entry<V>>()
-    const keys: Omit<CurrentKey, 'sequence'>[] = []
-    for (const [canonical, { key, flags }] of known) if ((flags & LIVE) !== 0) keys.push({ key, canonical, group })
+  #keysOf(group: number): readonly KeyOfGroup[] {
+    const entries = this.#groups[group]
+    const keys: KeyOfGroup[] = []
+    for (let number = 0; number < (entries?.end ?? 0); number++) {
+      if ((entries!.flags(number) & LIVE) === 0) continue
+      keys.push({ key: entries!.key(number), canonical: entries!.canonical(number), group })
+    }
     if (this.#mayBeInBase(group)) {
       for (const row of baseRows(this.#base!, this.state, group)) {
         const key = storedKey(this.state, row.key)
         const canonical = canonicalKey(key)
-        if (!known.has(canonical)) keys.push({ key, canonical, group })
+        if (entries === undefined || !entries.has(key, group)) keys.push({ key, canonical, group })
       }
     }
     return keys.sort((a, b) => compareKeys(a.canonical, b.canonical))
@@ -213,10 +215,10 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
   /**
    * Reads every value and counts it as changed: for a form whose clean-up needs to know of each. The current key changes meanwhile.
    */
-  rewriteAll(resume: (key: unknown, canonical: unknown, group: number) => void): void {
+  rewriteAll(resume: (key: unknown, group: number) => void): void {
     const { firstGroup, lastGroup } = this.#surroundings
-    for (const { key, canonical, group } of this.keys(firstGroup, lastGroup)) {
-      resume(key, canonical, group)
+    for (const { key, group } of this.keys(firstGroup, lastGroup)) {
+      resume(key, group)
       this.edit()
     }
   }
@@ -224,41 +226,48 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
   // Snapshots
 
   freeze(): void {
-    this.#frozen = new FrozenEntries(this.#dirty.take(0))
+    this.#frozen = new FrozenNumbers(this.#groups.filter((group) => group !== undefined))
   }
 
   encode(writer: DeltaWriter, expired: () => boolean): boolean {
     if (this.#frozen === undefined) return true
-    const { frozen } = this.#surroundings.epochs
-    const done = this.#frozen.write((entry, group) => {
-      if (entry.epoch === frozen) this.#write(writer, entry, group)
+    const { frozen } = this.#epochs
+    const done = this.#frozen.write((group, number) => {
+      if (group.epoch(number) === frozen) this.#write(writer, group, number)
     }, expired)
     if (done) this.#frozen = undefined
     return done
   }
 
-  #write(writer: DeltaWriter, entry: Entry<V>, group: number): void {
-    entry.epoch++
-    if ((entry.flags & LIVE) !== 0) {
-      const form = this.form
-      const stored = form === undefined ? entry.value : form.store(entry.value as V)
-      writer.put(this.state, group, 0, entry.key, stored, form ?? DEFAULT_FORM)
-      entry.flags |= PERSISTED
-    } else if ((entry.flags & PERSISTED) !== 0) {
-      writer.remove(this.state, group, 0, entry.key)
-      this.#tombstones.push({ group, entry })
+  #write(writer: DeltaWriter, group: TableGroup<V>, number: number): void {
+    const flags = group.flags(number)
+    group.setEpoch(number, group.epoch(number) + 1)
+    if ((flags & LIVE) !== 0) {
+      const { form } = this
+      const value = group.value(number)
+      writer.put(
+        this.state,
+        group.ofGroup,
+        0,
+        group.key(number),
+        form === undefined ? value : form.store(value as V),
+        form ?? DEFAULT_FORM,
+      )
+      group.setFlags(number, flags | PERSISTED)
+    } else if ((flags & PERSISTED) !== 0) {
+      writer.remove(this.state, group.ofGroup, 0, group.key(number))
+      this.#tombstones.push({ group, number })
     }
   }
 
   onFolded(): void {
-    const { epochs } = this.#surroundings
     let gone = 0
-    for (const { group, entry } of this.#tombstones) {
+    for (const { group, number } of this.#tombstones) {
+      const epoch = group.epoch(number)
       // One that was written again lives, or has a later place in this list.
-      if ((entry.flags & LIVE) === 0 && (entry.epoch & 1) !== 0) {
-        if (!epochs.isInBase(entry.epoch)) break
-        const canonical = canonicalKey(entry.key)
-        if (this.#groups[group]?.get(canonical) === entry) this.#forget(group, canonical)
+      if ((group.flags(number) & (LIVE | PERSISTED)) === PERSISTED && (epoch & 1) !== 0) {
+        if (!this.#epochs.isInBase(epoch)) break
+        group.remove(number)
       }
       gone++
     }
@@ -267,34 +276,25 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
   }
 
   sampleBytes(): number | undefined {
-    let [bytes, entries] = [0, 0]
+    let [bytes, samples] = [0, 0]
     for (const group of this.#groups) {
-      for (const { value, flags } of group?.values() ?? []) {
-        if ((flags & LIVE) === 0 || (flags & ENCODED) !== 0) continue
-        bytes += valueBytesInPlace(this.form === undefined ? value : this.form.store(value as V), DEFAULT_FORM).byteLength
-        entries++
-        break
-      }
-      if (entries === SAMPLES) break
+      const value = group && liveValue(group)
+      if (value === undefined) continue
+      bytes += valueBytesInPlace(this.form === undefined ? value.of : this.form.store(value.of), DEFAULT_FORM).byteLength
+      if (++samples === SAMPLES) break
     }
-    return entries === 0 ? undefined : bytes / entries
+    return samples === 0 ? undefined : bytes / samples
   }
 
   /** Second chance: what was used since the last look stays for this time. */
   evict(entries: number): number {
-    const { firstGroup, lastGroup, epochs } = this.#surroundings
+    const { firstGroup, lastGroup } = this.#surroundings
     let evicted = 0
     // Twice around: the first time may only take marks away.
     for (let looks = 2 * (lastGroup - firstGroup + 1); looks > 0 && evicted < entries; looks--) {
       const group = firstGroup + (this.#evictGroup++ % (lastGroup - firstGroup + 1))
       const before = evicted
-      for (const [canonical, entry] of this.#groups[group] ?? []) {
-        if ((entry.flags & USED) !== 0) entry.flags &= ~USED
-        else if ((entry.flags & LIVE) !== 0 && epochs.isInBase(entry.epoch)) {
-          this.#forget(group, canonical)
-          evicted++
-        }
-      }
+      evicted += this.#evictFrom(this.#groups[group])
       if (evicted > before) this.#inBase[group] = true
     }
     this.#foundFor = -1
@@ -302,12 +302,26 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
     return evicted
   }
 
+  #evictFrom(entries: KeyEntries<V> | undefined): number {
+    let evicted = 0
+    for (let number = 0; number < (entries?.end ?? 0); number++) {
+      const flags = entries!.flags(number)
+      if ((flags & USED) !== 0) entries!.setFlags(number, flags & ~USED)
+      else if ((flags & LIVE) !== 0 && this.#epochs.isInBase(entries!.epoch(number))) {
+        entries!.remove(number)
+        evicted++
+      }
+    }
+    return evicted
+  }
+
   /** In which forms values are stored: one of the base, as all of those have one form, and those that have not been looked at. */
   *storedForms(): Iterable<StoredForm> {
     const { firstGroup, lastGroup } = this.#surroundings
     for (let group = firstGroup; group <= lastGroup; group++) {
-      for (const { value, flags } of this.#groups[group]?.values() ?? []) {
-        if ((flags & ENCODED) !== 0) yield formOfBytes(value as Uint8Array)
+      const entries = this.#groups[group]
+      for (let number = 0; number < (entries?.end ?? 0); number++) {
+        if ((entries!.flags(number) & ENCODED) !== 0) yield formOfBytes(entries!.value(number) as Uint8Array)
       }
     }
     for (let group = firstGroup; group <= lastGroup; group++) {
@@ -320,14 +334,26 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
 
   applyRow(group: number, _namespace: number, keyBytes: Uint8Array, value: Uint8Array | undefined): void {
     const key = storedKey(this.state, keyBytes)
-    const canonical = canonicalKey(key)
-    // Decoded when it is touched, as what lies in the base: it may look at timers, which are all in place by then.
-    const encoded = value === undefined ? undefined : Uint8Array.from(value)
-    if (this.#groups[group]?.has(canonical)) this.#forget(group, canonical)
-    const entry = new Entry<V | Uint8Array>(key, encoded, RESTORED, value === undefined ? PERSISTED : LIVE | PERSISTED | ENCODED)
-    this.#add(entry as Entry<V>, group, canonical)
-    if (value === undefined) this.#tombstones.push({ group, entry: entry as Entry<V> })
+    this.#current.resume(key, group)
     this.#foundFor = -1
+    const flags = value === undefined ? PERSISTED : LIVE | PERSISTED | ENCODED
+    if (this.#inMemory() < 0) this.#add(RESTORED, flags)
+    const entries = this.#group!
+    const number = this.#found
+    entries.setFlags(number, flags)
+    if (value === undefined) {
+      entries.clearValue(number)
+      this.#tombstones.push({ group: this.#group!, number })
+    } else this.#restoreValue(entries, number, value)
+    this.#foundFor = -1
+  }
+
+  /** Decoded when it is touched, as what lies in the base: it may look at timers, which are all in place by then. A mere number does not. */
+  #restoreValue(entries: KeyEntries<V>, number: number, bytes: Uint8Array): void {
+    if (this.form === undefined && isPlainNumber(bytes)) {
+      entries.setFlags(number, LIVE | PERSISTED)
+      entries.setValue(number, this.#decode(bytes))
+    } else entries.setValue(number, Uint8Array.from(bytes) as V)
   }
 
   applyDrop(): void {}
@@ -338,16 +364,17 @@ const SAMPLES = 4
 /** Flag of an entry whose value is still as it was stored. */
 const ENCODED = 8
 
-function isOver(entry: { readonly flags: number }): boolean {
-  return entry.flags === 0
+/** A key, for those who go through all of them. */
+interface KeyOfGroup {
+  readonly key: unknown
+  readonly canonical: unknown
+  readonly group: number
 }
 
-function noKey(name: string): SluiceError {
-  return new SluiceError(
-    'STATE_WITHOUT_KEY',
-    `the state '${name}' was used while no record or timer of a key was being handled`,
-    {
-      hint: 'state belongs to a key: use it in onRecord and onTimer, not in open or close',
-    },
-  )
+/** Any value that has been decoded. */
+function liveValue<V>(entries: KeyEntries<V>): { readonly of: V } | undefined {
+  for (let number = 0; number < entries.end; number++) {
+    if ((entries.flags(number) & (LIVE | ENCODED)) === LIVE) return { of: entries.value(number) as V }
+  }
+  return undefined
 }

@@ -1,7 +1,7 @@
 import { SluiceError } from '../core/errors.ts'
-import { canonicalKey, keyGroupOf } from '../core/key-groups.ts'
 import type { KeyedContext, KeyedTable, KeyedTimers, PaneTable, TableForm, WatermarkFloor } from '../core/keyed-state.ts'
 import { WATERMARK_NONE } from '../core/time.ts'
+import { CurrentKey } from './current-key.ts'
 import type { DeltaChunk, StateIdentity } from './delta-chunk.ts'
 import { DeltaWriter, readDelta } from './delta-chunk.ts'
 import type { SnapshottedState, StateSurroundings } from './epochs.ts'
@@ -10,14 +10,6 @@ import { GroupedTable } from './grouped-table.ts'
 import { WindowPanes } from './pane-table.ts'
 import type { OperatorBase } from './state-base.ts'
 import { TimerQueue } from './timers.ts'
-
-/** The key that is being handled, as the tables see it. `sequence` changes with every change of the key. */
-export interface CurrentKey {
-  key: unknown
-  canonical: unknown
-  group: number
-  sequence: number
-}
 
 /** What a backend is made for. */
 export interface BackendOptions {
@@ -45,7 +37,7 @@ export class KeyedBackend implements KeyedContext {
   readonly #lastGroup: number
   readonly #maxParallelism: number
   readonly #base: OperatorBase | undefined
-  readonly #current: CurrentKey = { key: undefined, canonical: undefined, group: -1, sequence: 0 }
+  readonly #current: CurrentKey
   readonly #epochs: Epochs
   readonly #writer = new DeltaWriter()
   readonly #surroundings: StateSurroundings
@@ -57,13 +49,14 @@ export class KeyedBackend implements KeyedContext {
   #visiting = false
   /** By key group; absent as long as no group is ahead. */
   #floors: Float64Array | undefined
-  readonly #resumeKey = (key: unknown, canonical: unknown, group: number): void => this.#resume(key, canonical, group)
+  readonly #resumeKey = (key: unknown, group: number): void => this.#resume(key, group)
 
   constructor({ groups, maxParallelism, base, restored = 0 }: BackendOptions) {
     this.#firstGroup = groups.first
     this.#lastGroup = groups.last
     this.#maxParallelism = maxParallelism
     this.#base = base
+    this.#current = new CurrentKey(maxParallelism)
     this.#epochs = new Epochs(restored)
     this.#surroundings = {
       current: this.#current,
@@ -80,25 +73,22 @@ export class KeyedBackend implements KeyedContext {
 
   /** Makes `key` the current one. @throws SluiceError `INVALID_KEY`, `UNSTABLE_KEY` */
   setKey(key: unknown): void {
-    const group = keyGroupOf(key, this.#maxParallelism)
-    if (group < this.#firstGroup || group > this.#lastGroup) {
-      throw new SluiceError(
-        'UNSTABLE_KEY',
-        `the key ${String(key)} belongs to key group ${group}, not to ${this.#firstGroup}-${this.#lastGroup}`,
-        {
-          hint: 'the function given to keyBy must return the same key each time it sees a record: no random numbers, no time, no counters',
-        },
-      )
-    }
-    this.#resume(key, canonicalKey(key), group)
+    const current = this.#current
+    current.assign(key)
+    if (current.group >= this.#firstGroup && current.group <= this.#lastGroup) return
+    const { group } = current
+    current.resume(undefined, -1)
+    throw new SluiceError(
+      'UNSTABLE_KEY',
+      `the key ${String(key)} belongs to key group ${group}, not to ${this.#firstGroup}-${this.#lastGroup}`,
+      {
+        hint: 'the function given to keyBy must return the same key each time it sees a record: no random numbers, no time, no counters',
+      },
+    )
   }
 
-  #resume(key: unknown, canonical: unknown, group: number): void {
-    const current = this.#current
-    current.key = key
-    current.canonical = canonical
-    current.group = group
-    current.sequence++
+  #resume(key: unknown, group: number): void {
+    this.#current.resume(key, group)
   }
 
   table<V>(name: string, form?: TableForm<V>): KeyedTable<V> {
@@ -147,17 +137,17 @@ export class KeyedBackend implements KeyedContext {
   forEachKey(table: string, visit: (key: unknown) => void): void {
     const found = this.#tables.get(table)
     if (found === undefined) return
-    const before = { ...this.#current }
+    const { key: keyBefore, group: groupBefore } = this.#current
     const nested = this.#visiting
     this.#visiting = true
-    for (const { key, canonical, group } of found.keys(this.#firstGroup, this.#lastGroup)) {
-      this.#resume(key, canonical, group)
+    for (const { key, group } of found.keys(this.#firstGroup, this.#lastGroup)) {
+      this.#resume(key, group)
       if (found.has()) visit(key)
     }
     this.#visiting = nested
     // A visit inside a visit gives the outer one its key back. A handle that outlives the outermost speaks of no key.
-    if (nested) this.#resume(before.key, before.canonical, before.group)
-    else this.#resume(undefined, undefined, -1)
+    if (nested) this.#resume(keyBefore, groupBefore)
+    else this.#resume(undefined, -1)
   }
 
   timers(name = ''): KeyedTimers {
@@ -273,7 +263,7 @@ export class KeyedBackend implements KeyedContext {
       drop: (state, first, last, namespace) => this.#stateOf(state).applyDrop(first, last, namespace),
     })
     // No key is the current one before the first record.
-    this.#resume(undefined, undefined, -1)
+    this.#resume(undefined, -1)
   }
 
   #stateOf({ kind, name }: StateIdentity): SnapshottedState {
@@ -296,7 +286,7 @@ export class KeyedBackend implements KeyedContext {
         break
       }
     }
-    this.#resume(undefined, undefined, -1)
+    this.#resume(undefined, -1)
   }
 }
 

@@ -63,6 +63,11 @@ function writeValue(value: unknown, at: number, flag: number): number {
   return length
 }
 
+/** Whether a value was stored as a number in the default form. */
+export function isPlainNumber(bytes: Uint8Array): boolean {
+  return bytes[0] === INT || bytes[0] === DOUBLE
+}
+
 /** The form in which a value was stored. */
 export function formOfBytes(bytes: Uint8Array): StoredForm {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -210,7 +210,7 @@ export class TimerQueue implements SnapshottedState {
 
   fire(
     until: number,
-    resume: (key: unknown, canonical: unknown, group: number) => void,
+    resume: (key: unknown, group: number) => void,
     fire: (time: number) => void,
     proceed: () => boolean,
   ): boolean {
@@ -223,7 +223,7 @@ export class TimerQueue implements SnapshottedState {
         this.#removed(time, waiting)
         this.#end(timer)
         this.#loops.onFire(time)
-        resume(timer.key, timer.canonical, timer.group)
+        resume(timer.key, timer.group)
         fire(time)
       }
       this.#loops.end()

@@ -71,7 +71,7 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'src/state/grouped-table.ts',
-        find: '    if (entry.epoch === epochs.frozen) this.#write(this.#surroundings.early, entry, group)\n',
+        find: '    if (epoch === frozen) this.#write(this.#surroundings.early, group, number)\n',
         replace: '',
       },
     ],
@@ -264,8 +264,8 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'src/state/grouped-table.ts',
-        find: '        else if ((entry.flags & LIVE) !== 0 && epochs.isInBase(entry.epoch)) {',
-        replace: '        else if ((entry.flags & LIVE) !== 0 && epochs.frozen >= 0) {',
+        find: '      else if ((flags & LIVE) !== 0 && this.#epochs.isInBase(entries!.epoch(number))) {',
+        replace: '      else if ((flags & LIVE) !== 0 && this.#epochs.frozen >= 0) {',
       },
     ],
   },

@@ -1,0 +1,172 @@
+import { SluiceError } from '../core/errors.ts'
+import { canonicalKey, hashKey, hashNumber, murmur } from '../core/key-groups.ts'
+
+/**
+ * In which form a table holds a key: text of so many code units, all of them below 256, packed into words; a whole number of 32 bits; any
+ * other number; anything else, by reference.
+ */
+export const TEXT_MAX = 16
+export const INT = 17
+export const DOUBLE = 18
+export const REFERENCE = 19
+
+/** Words of a packed key: text takes its bytes in reading order, zeroes behind them, so that words sort as unsigned numbers do. */
+export const KEY_WORDS = 4
+
+const NAN_WORD = 0x7ff80000
+
+/**
+ * Chosen anew in each process, so that nobody can choose keys that all fall on one place of a table: a sum of words, each times a random odd number,
+ * has equal upper bits for two given keys with no greater chance than any two numbers have (multilinear hashing: Carter and Wegman, 1979).
+ * Where a key lies in memory is seen by nobody: tables are walked in the order of insertion or of keys.
+ */
+const [SEED_0, SEED_1, SEED_2, SEED_3, SEED_TEXT] = [odd(), odd(), odd(), odd(), odd()] as const
+
+function odd(): number {
+  return Math.floor(Math.random() * 2 ** 32) | 1
+}
+
+/**
+ * The key that is being handled, as the tables see it: looked through once for each record, for its key group, its place in every table and, when it
+ * is small, the words that are compared instead of it.
+ */
+export class CurrentKey {
+  key: unknown = undefined
+  canonical: unknown = undefined
+  /** -1: no key is being handled. */
+  group = -1
+  /** Changes with every change of the key. */
+  sequence = 0
+  /** Spread over all 32 bits. Not that of the key group, by which all keys of a group look alike. */
+  hash = 0
+  /** See `TEXT_MAX`. */
+  form = 0
+  readonly words: Int32Array = new Int32Array(KEY_WORDS)
+  readonly #doubles = new Float64Array(this.words.buffer)
+  readonly #maxParallelism: number
+
+  /** @param maxParallelism of the job; the number of key groups */
+  constructor(maxParallelism = 1) {
+    this.#maxParallelism = maxParallelism
+  }
+
+  /** @throws SluiceError `INVALID_KEY` */
+  assign(key: unknown): void {
+    const hash = this.#look(key)
+    this.group = murmur(hash) % this.#maxParallelism
+    this.key = key
+    this.sequence++
+  }
+
+  /** A key that was looked at before. `undefined` in group -1: none. */
+  resume(key: unknown, group: number): void {
+    if (group >= 0) this.#look(key)
+    else this.canonical = undefined
+    this.group = group
+    this.key = key
+    this.sequence++
+  }
+
+  /** Sets form, words, hash and the canonical form. Returns the hash that the key group follows from. */
+  #look(key: unknown): number {
+    if (typeof key === 'string') return this.#text(key)
+    if (typeof key === 'number') return this.#number(key)
+    const hash = hashKey(key)
+    this.canonical = canonicalKey(key)
+    this.form = REFERENCE
+    this.hash = textHash(String(this.canonical))
+    return hash
+  }
+
+  #text(text: string): number {
+    const { length } = text
+    if (length > TEXT_MAX) return this.#longText(text)
+    const { words } = this
+    let hash = 0
+    let seen = 0
+    let word = 0
+    for (let index = 0; index < length; index++) {
+      const code = text.charCodeAt(index)
+      hash = (Math.imul(hash, 31) + code) | 0
+      seen |= code
+      word = (word << 8) | code
+      if ((index & 3) === 3) words[index >> 2] = word
+    }
+    if (seen > 0xff) return this.#longText(text)
+    const rest = length & 3
+    let filled = length >> 2
+    if (rest !== 0) words[filled++] = word << (32 - 8 * rest)
+    while (filled < KEY_WORDS) words[filled++] = 0
+    this.canonical = words[0]! >>> 24 === 0 ? canonicalKey(text) : text
+    this.form = length
+    this.#hashWords()
+    return hash
+  }
+
+  #longText(text: string): number {
+    let hash = 0
+    let own = SEED_TEXT
+    for (let index = 0; index < text.length; index++) {
+      const code = text.charCodeAt(index)
+      hash = (Math.imul(hash, 31) + code) | 0
+      own = textStep(own, code)
+    }
+    this.canonical = canonicalKey(text)
+    this.form = REFERENCE
+    this.hash = own
+    return hash
+  }
+
+  #number(key: number): number {
+    const int = key | 0
+    const { words } = this
+    this.form = int === key ? INT : DOUBLE
+    if (int !== key && !Number.isNaN(key)) this.#doubles[0] = key
+    else {
+      // -0 is the same key as 0, and there are many kinds of NaN, which are one key.
+      words[0] = int
+      words[1] = int === key ? 0 : NAN_WORD
+    }
+    words[2] = 0
+    words[3] = 0
+    this.canonical = key
+    this.#hashWords()
+    return hashNumber(key)
+  }
+
+  #hashWords(): void {
+    const { words } = this
+    const first = (Math.imul(words[0]!, SEED_0) + Math.imul(words[1]!, SEED_1)) | 0
+    const second = (Math.imul(words[2]!, SEED_2) + Math.imul(words[3]! + this.form, SEED_3)) | 0
+    this.hash = (first + second) | 0
+  }
+}
+
+function textHash(text: string): number {
+  let hash = SEED_TEXT
+  for (let index = 0; index < text.length; index++) hash = textStep(hash, text.charCodeAt(index))
+  return hash
+}
+
+function textStep(hash: number, code: number): number {
+  const next = Math.imul(hash ^ code, SEED_0)
+  return next ^ (next >>> 15)
+}
+
+/** The text of a packed key. */
+export function unpackText(words: Int32Array, at: number, length: number): string {
+  let text = ''
+  for (let index = 0; index < length; index++)
+    text += String.fromCharCode((words[at + (index >> 2)]! >>> (24 - 8 * (index & 3))) & 0xff)
+  return text
+}
+
+export function noKey(name: string): SluiceError {
+  return new SluiceError(
+    'STATE_WITHOUT_KEY',
+    `the state '${name}' was used while no record or timer of a key was being handled`,
+    {
+      hint: 'state belongs to a key: use it in onRecord and onTimer, not in open or close',
+    },
+  )
+}

@@ -1,0 +1,270 @@
+import { assert } from '../core/assert.ts'
+import { canonicalKey, compareKeys } from '../core/key-groups.ts'
+import { CurrentKey, DOUBLE, INT, KEY_WORDS, REFERENCE, unpackText } from './current-key.ts'
+
+/*
+ * Keys and what is kept for each, outside of the heap as far as that is possible: an entry is a number. What always holds:
+ *
+ * 1. One piece of memory holds `capacity` entries and, behind them, an index of twice as many places. It is replaced as a whole by one of twice the
+ *    size; the numbers of entries stay.
+ * 2. The index is an open-addressed table of (hash, entry + 1), probed from place to place; an entry that is removed leaves no gap that a look-up
+ *    would have to step over.
+ * 3. An entry is eight words in a row, half a line of the processor's cache: epoch, flags with the form of the key and its group, the value when
+ *    it is a number, and the key when it is small. A look-up of such a key touches one place of the index and one entry, and no object.
+ * 4. Values are numbers in those words until the first other one comes; from then on all are references in `#boxed`, and stay so.
+ * 5. A key that is not small is compared by its canonical form, in `#canonicals`; the key itself is in `#keys`.
+ * 6. The number of an entry is used again after `remove`, and not before.
+ */
+const WORDS = 8
+const EPOCH = 0
+const META = 1
+/** In doubles, where an entry is four of them. */
+const VALUE = 1
+const KEY = 4
+const FIRST_CAPACITY = 8
+/** Words of the index for each entry: two places. */
+const INDEX_WORDS = 4
+const FLAGS = 0xff
+const FORM_SHIFT = 8
+const GROUP_SHIFT = 16
+
+/** The entries of one key group, or of one window. */
+export class KeyEntries<V> {
+  /** Entries in the index. */
+  size = 0
+  #capacity = FIRST_CAPACITY
+  /** The upper bits of a hash that choose its place are left by this shift. */
+  #shift = 32 - Math.log2(2 * FIRST_CAPACITY)
+  #words = new Int32Array((WORDS + INDEX_WORDS) * FIRST_CAPACITY)
+  #doubles = new Float64Array(this.#words.buffer)
+  #boxed: (V | undefined)[] | undefined
+  #keys: unknown[] | undefined
+  #canonicals: unknown[] | undefined
+  /** All numbers below have been given out. */
+  #end = 0
+  readonly #free: number[] = []
+
+  /** The entry of a key; -1 when there is none. */
+  find(key: CurrentKey): number {
+    const words = this.#words
+    const index = WORDS * this.#capacity
+    const mask = 2 * this.#capacity - 1
+    const { hash } = key
+    for (let place = hash >>> this.#shift; ; place = (place + 1) & mask) {
+      const number = words[index + 2 * place + 1]! - 1
+      if (number < 0) return -1
+      if (words[index + 2 * place] === hash && this.#hasKey(number, key)) return number
+    }
+  }
+
+  has(key: unknown, group: number): boolean {
+    seeker.resume(key, group)
+    return this.find(seeker) >= 0
+  }
+
+  #hasKey(number: number, key: CurrentKey): boolean {
+    const words = this.#words
+    const at = WORDS * number
+    if (((words[at + META]! >>> FORM_SHIFT) & 0xff) !== key.form) return false
+    if (key.form === REFERENCE) return this.#canonicals![number] === key.canonical
+    const own = key.words
+    return (
+      words[at + KEY] === own[0] &&
+      words[at + KEY + 1] === own[1] &&
+      words[at + KEY + 2] === own[2] &&
+      words[at + KEY + 3] === own[3]
+    )
+  }
+
+  /** A new entry for a key that has none, without a value. Its epoch is what it was for the last one who had its number. */
+  add(key: CurrentKey, flags: number): number {
+    const number = this.#free.pop() ?? this.#next()
+    const words = this.#words
+    const at = WORDS * number
+    words[at + META] = flags | (key.form << FORM_SHIFT) | (key.group << GROUP_SHIFT)
+    for (let index = 0; index < KEY_WORDS; index++) words[at + KEY + index] = key.words[index]!
+    if (key.form === REFERENCE) this.#refer(number, key)
+    this.size++
+    this.#enter(key.hash, number)
+    return number
+  }
+
+  #refer(number: number, key: CurrentKey): void {
+    this.#keys ??= []
+    this.#canonicals ??= []
+    this.#keys[number] = key.key
+    this.#canonicals[number] = key.canonical
+  }
+
+  #next(): number {
+    if (this.#end === this.#capacity) this.#grow()
+    this.#words[WORDS * this.#end + EPOCH] = NO_EPOCH
+    return this.#end++
+  }
+
+  #grow(): void {
+    const before = this.#words
+    const index = WORDS * this.#capacity
+    this.#capacity *= 2
+    this.#shift--
+    this.#words = new Int32Array(2 * before.length)
+    this.#words.set(before.subarray(0, index))
+    this.#doubles = new Float64Array(this.#words.buffer)
+    for (let at = index; at < before.length; at += 2) if (before[at + 1] !== 0) this.#enter(before[at]!, before[at + 1]! - 1)
+  }
+
+  #enter(hash: number, number: number): void {
+    const words = this.#words
+    const index = WORDS * this.#capacity
+    const mask = 2 * this.#capacity - 1
+    let place = hash >>> this.#shift
+    while (words[index + 2 * place + 1] !== 0) place = (place + 1) & mask
+    words[index + 2 * place] = hash
+    words[index + 2 * place + 1] = number + 1
+  }
+
+  /** Forgets an entry; its number may come again at the next `add`. */
+  remove(number: number): void {
+    this.#leave(number)
+    this.setFlags(number, 0)
+    this.clearValue(number)
+    if (this.#keys !== undefined) this.#keys[number] = this.#canonicals![number] = undefined
+    this.size--
+    this.#free.push(number)
+  }
+
+  /** Takes a number out of the index, and closes the gap: whatever stood behind it because of it moves up. */
+  #leave(number: number): void {
+    const words = this.#words
+    const index = WORDS * this.#capacity
+    const mask = 2 * this.#capacity - 1
+    let gap = this.#placeOf(number)
+    for (let place = (gap + 1) & mask; words[index + 2 * place + 1] !== 0; place = (place + 1) & mask) {
+      const home = words[index + 2 * place]! >>> this.#shift
+      if (((place - home) & mask) < ((place - gap) & mask)) continue
+      words[index + 2 * gap] = words[index + 2 * place]!
+      words[index + 2 * gap + 1] = words[index + 2 * place + 1]!
+      gap = place
+    }
+    words[index + 2 * gap + 1] = 0
+  }
+
+  #placeOf(number: number): number {
+    seeker.resume(this.key(number), this.group(number))
+    const index = WORDS * this.#capacity
+    const mask = 2 * this.#capacity - 1
+    let place = seeker.hash >>> this.#shift
+    for (let tried = 0; this.#words[index + 2 * place + 1] !== number + 1; tried++) {
+      assert(tried <= mask, `entry ${number} is not in the index of ${this.size}`)
+      place = (place + 1) & mask
+    }
+    return place
+  }
+
+  // What is kept for each
+
+  /** All entries have numbers below this one. Those that are not in use have no flags. */
+  get end(): number {
+    return this.#end
+  }
+
+  epoch(number: number): number {
+    return this.#words[WORDS * number + EPOCH]!
+  }
+
+  setEpoch(number: number, epoch: number): void {
+    this.#words[WORDS * number + EPOCH] = epoch
+  }
+
+  flags(number: number): number {
+    return this.#words[WORDS * number + META]! & FLAGS
+  }
+
+  setFlags(number: number, flags: number): void {
+    const at = WORDS * number + META
+    this.#words[at] = (this.#words[at]! & ~FLAGS) | flags
+  }
+
+  mark(number: number, flag: number): void {
+    const at = WORDS * number + META
+    const meta = this.#words[at]!
+    if ((meta & flag) === 0) this.#words[at] = meta | flag
+  }
+
+  group(number: number): number {
+    return this.#words[WORDS * number + META]! >>> GROUP_SHIFT
+  }
+
+  value(number: number): V | undefined {
+    return this.#boxed === undefined ? (this.#doubles[(WORDS / 2) * number + VALUE] as V) : this.#boxed[number]
+  }
+
+  setValue(number: number, value: V | undefined): void {
+    if (this.#boxed !== undefined) this.#boxed[number] = value
+    else if (typeof value === 'number') this.#doubles[(WORDS / 2) * number + VALUE] = value
+    else this.#box()[number] = value
+  }
+
+  clearValue(number: number): void {
+    if (this.#boxed !== undefined) this.#boxed[number] = undefined
+  }
+
+  #box(): (V | undefined)[] {
+    const boxed: (V | undefined)[] = []
+    for (let number = 0; number < this.#end; number++) boxed.push(this.flags(number) === 0 ? undefined : this.value(number))
+    return (this.#boxed = boxed)
+  }
+
+  key(number: number): unknown {
+    const at = WORDS * number
+    switch (this.#formOf(number)) {
+      case INT:
+        return this.#words[at + KEY]
+      case DOUBLE:
+        return this.#doubles[(at + KEY) / 2]
+      case REFERENCE:
+        return this.#keys![number]
+      default:
+        return unpackText(this.#words, at + KEY, this.#formOf(number))
+    }
+  }
+
+  canonical(number: number): unknown {
+    return this.#formOf(number) === REFERENCE ? this.#canonicals![number] : canonicalKey(this.key(number))
+  }
+
+  #formOf(number: number): number {
+    return (this.#words[WORDS * number + META]! >>> FORM_SHIFT) & 0xff
+  }
+
+  // Order
+
+  /** Sorts entries by their keys, as `compareKeys` does. */
+  sort(numbers: number[]): number[] {
+    if (numbers.every((number) => this.#formOf(number) < INT)) return numbers.sort((a, b) => this.#compareTexts(a, b))
+    if (numbers.every((number) => this.#formOf(number) === INT)) return numbers.sort((a, b) => this.#wordOf(a) - this.#wordOf(b))
+    return numbers.sort((a, b) => compareKeys(this.canonical(a), this.canonical(b)))
+  }
+
+  #wordOf(number: number): number {
+    return this.#words[WORDS * number + KEY]!
+  }
+
+  #compareTexts(a: number, b: number): number {
+    const words = this.#words
+    const atA = WORDS * a + KEY
+    const atB = WORDS * b + KEY
+    for (let index = 0; index < KEY_WORDS; index++) {
+      const difference = (words[atA + index]! >>> 0) - (words[atB + index]! >>> 0)
+      if (difference !== 0) return difference
+    }
+    // One is the other with zeroes behind it.
+    return this.#formOf(a) - this.#formOf(b)
+  }
+}
+
+/** Finds the places of those that are removed. */
+const seeker = new CurrentKey()
+
+/** Of an entry whose number was never used before: no epoch is this one. */
+const NO_EPOCH = -3
