@@ -1,12 +1,13 @@
 import { parseArgs } from 'node:util'
 import { interval } from './interval.ts'
+import { latency } from './latency.ts'
 import { micro } from './micro.ts'
 import { peers } from './peers.ts'
 import { scale } from './scale.ts'
 import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
 import { UsageError, whole } from './support/benchmark.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [interval, scale, micro, peers]
+const BENCHMARKS: readonly Benchmark[] = [interval, scale, latency, micro, peers]
 
 const USAGE = `usage: npm run bench -- <name> [--quick] [--json] [--out <folder>]
 

@@ -84,8 +84,8 @@ export class JobProcess<O extends Outcome = Outcome> {
     const outcome = JSON.parse(stdout.at(-1) ?? 'null') as O
     if (outcome.engine !== ENGINE)
       throw new Error(`${job} ran ${outcome.engine}, not ${ENGINE}: its figures would be those of another engine`)
-    const { series: _, ...totals } = outcome
-    if (!outcome.verified) throw new Error(`the output of ${job} is wrong: ${JSON.stringify(totals)}`)
+    const { records, sum, expectedSum, verified } = outcome
+    if (!verified) throw new Error(`the output of ${job} is wrong: ${JSON.stringify({ records, sum, expectedSum })}`)
     return outcome
   }
 

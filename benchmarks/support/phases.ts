@@ -1,8 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Outcome } from '../jobs/parts/outcome.ts'
 import type { CheckpointNote, JobSpec } from './job-process.ts'
 import { JobProcess } from './job-process.ts'
-import type { Rate, Window } from './window.ts'
+import type { Rate, SeriesOutcome, Window } from './window.ts'
 import { isIn, rateOf, seriesIn, watch } from './window.ts'
 
 /*
@@ -76,7 +75,7 @@ export async function runPhases(
   lengths: PhaseLengths,
   records = 0,
 ): Promise<PhaseRun> {
-  const job = new JobProcess({ ...spec, flags: { ...spec.flags, 'checkpoint-every': 'off' } })
+  const job = new JobProcess<SeriesOutcome>({ ...spec, flags: { ...spec.flags, 'checkpoint-every': 'off' } })
   try {
     await job.reached(records)
     await pause(1000 * lengths.warmup)
@@ -89,12 +88,12 @@ export async function runPhases(
   }
 }
 
-async function offWindow(job: JobProcess, { off, settle }: PhaseLengths): Promise<PhaseWindow> {
+async function offWindow(job: JobProcess<SeriesOutcome>, { off, settle }: PhaseLengths): Promise<PhaseWindow> {
   const fromMs = Date.now() + 1000 * settle
   return { interval: null, ...(await watch(job, fromMs, fromMs + 1000 * off)) }
 }
 
-async function onWindow(job: JobProcess, interval: number, lengths: PhaseLengths): Promise<PhaseWindow> {
+async function onWindow(job: JobProcess<SeriesOutcome>, interval: number, lengths: PhaseLengths): Promise<PhaseWindow> {
   const beganMs = Date.now()
   const fromMs = beganMs + 1000 * settleSeconds(interval, lengths)
   const toMs = fromMs + 1000 * windowSeconds(interval, lengths)
@@ -113,7 +112,7 @@ function slotBehind(slotMs: number, intervalMs: number): number {
 
 // Figures
 
-function resultOf(outcome: Outcome, windows: readonly PhaseWindow[], notes: readonly CheckpointNote[]): PhaseRun {
+function resultOf(outcome: SeriesOutcome, windows: readonly PhaseWindow[], notes: readonly CheckpointNote[]): PhaseRun {
   const phases = windows.flatMap((window, index): PhaseResult[] => {
     if (window.interval === null) return []
     const own = rateOf(outcome, window)

@@ -1,9 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Outcome } from '../jobs/parts/outcome.ts'
+import type { Totals } from '../jobs/parts/tally.ts'
 import { TENTH_MS } from '../jobs/parts/tally.ts'
 import { Disturbance } from './budget.ts'
 import type { JobSpec } from './job-process.ts'
 import { JobProcess } from './job-process.ts'
+
+/** Of a job whose sink is a tally. */
+export type SeriesOutcome = Outcome & Totals
 
 /** A stretch of time in the life of a job, and what the machine did meanwhile. */
 export interface Window {
@@ -23,7 +27,7 @@ export interface Rate {
 }
 
 /** Waits until the window is over. */
-export async function watch(job: JobProcess, fromMs: number, toMs: number): Promise<Window> {
+export async function watch(job: Pick<JobProcess, 'cpuSeconds'>, fromMs: number, toMs: number): Promise<Window> {
   await pause(fromMs - Date.now())
   const disturbance = new Disturbance()
   const before = job.cpuSeconds()
@@ -33,7 +37,7 @@ export async function watch(job: JobProcess, fromMs: number, toMs: number): Prom
 }
 
 /** @throws Error when nothing came out: such a stretch has no rate, and a ratio to it means nothing */
-export function rateOf(outcome: Outcome, window: Window): Rate {
+export function rateOf(outcome: SeriesOutcome, window: Window): Rate {
   const tenths = seriesIn(outcome, window)
   const records = tenths.reduce((sum, count) => sum + count, 0)
   if (records === 0) throw new Error(`no record came out between ${window.fromMs} and ${window.toMs}`)
@@ -42,7 +46,7 @@ export function rateOf(outcome: Outcome, window: Window): Rate {
 }
 
 /** Records in each tenth of a second of the window. */
-export function seriesIn({ series, seriesFrom }: Outcome, { fromMs, toMs }: Window): readonly number[] {
+export function seriesIn({ series, seriesFrom }: SeriesOutcome, { fromMs, toMs }: Window): readonly number[] {
   const [from, to] = [fromMs, toMs].map((ms) => Math.round(ms / TENTH_MS) - seriesFrom) as [number, number]
   // Tenths in which nothing came at the end of the series are missing there, and count all the same.
   return Array.from({ length: to - from }, (_, index) => series[from + index] ?? 0)
@@ -58,7 +62,7 @@ export async function runSteady(
   seconds: { readonly warmup: number; readonly window: number },
   recordsBefore: number,
 ): Promise<Rate & { readonly othersShare: number; readonly records: number }> {
-  const job = new JobProcess(spec)
+  const job = new JobProcess<SeriesOutcome>(spec)
   try {
     await job.reached(recordsBefore)
     const fromMs = Date.now() + 1000 * seconds.warmup

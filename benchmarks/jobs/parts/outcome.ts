@@ -1,10 +1,15 @@
 import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { JobResult } from 'sluice'
-import type { Totals } from './tally.ts'
 
-/** What a run of a job says about itself: the last line on its stdout, as JSON. */
-export interface Outcome extends Totals {
+/** What the sink was given and committed. */
+export interface Sums {
+  readonly records: number
+  readonly sum: number
+}
+
+/** What a run of a job says about itself, beside what its sink measured: the last line on its stdout, as JSON. */
+export interface Outcome extends Sums {
   /** The file that the engine was loaded from, seen from the repository: a build of another day must not pass for the sources. */
   readonly engine: string
   /** The whole of `run()`: threads started, state opened, everything closed. */
@@ -24,7 +29,7 @@ const ROOT = join(import.meta.dirname, '..', '..', '..')
 /** Runs the job and prints its outcome. `expectedSum` is told how many records the sources have read. */
 export async function runAndTell(
   run: () => Promise<JobResult>,
-  totals: () => Totals,
+  totals: () => Sums,
   expectedSum: (recordsRead: number) => number,
 ): Promise<void> {
   const startedMs = performance.now()
