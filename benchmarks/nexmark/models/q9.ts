@@ -1,0 +1,1 @@
+export { modelOfWinningBids as modelOfQ9 } from './winning-bids.ts'

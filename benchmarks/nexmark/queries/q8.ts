@@ -1,0 +1,22 @@
+import type { Stream } from 'sluice'
+import { tumblingWindow } from 'sluice'
+import type { NexmarkEvent } from '../events.ts'
+import { isAuction, isPerson } from '../events.ts'
+
+export interface NewSeller {
+  readonly id: number
+  readonly name: string
+  readonly reserve: number
+}
+
+/** New users who sell: whoever opened an auction in the ten seconds in which he registered; a row for each auction, as in Beam. */
+export function q8(events: Stream<NexmarkEvent>): Stream<NewSeller> {
+  return events
+    .filter(isPerson)
+    .keyBy((person) => person.id)
+    .windowJoin(
+      events.filter(isAuction).keyBy((auction) => auction.seller),
+      tumblingWindow('10s'),
+      ({ id, name }, { reserve }) => ({ id, name, reserve }),
+    )
+}
