@@ -12,7 +12,7 @@ import { FolderClaims } from './folder-claims.ts'
  * loses nothing of what it had written.
  */
 export interface Files {
-  /** Characters that are worth a call of `write`. */
+  /** Bytes that are worth a call of `write`. */
   readonly blockLength: number
   /** Which folders the sinks of this process hold. */
   readonly claims: FolderClaims
@@ -23,7 +23,10 @@ export interface Files {
 
   /** Makes a file that must not be there yet, and opens it. */
   create(path: string): number
-  /** Writes a block from this byte on, behind what was written before. Returns how many bytes were taken, which may be fewer than there are. */
+  /**
+   * Writes a block from this byte on, behind what was written before. Returns how many bytes were taken, which may be fewer than there are. The
+   * block is the caller's again afterwards.
+   */
   write(descriptor: number, block: Uint8Array, from: number): number
   closeNow(descriptor: number): void
   unlinkNow(path: string): void

@@ -14,6 +14,12 @@ export interface StagedFileWriterOptions<T> {
   readonly encoder: () => (value: T) => string
 }
 
+/** Characters that are gathered before they are encoded: the string that they make then is of the young generation, and in the cache. */
+const TEXT_LENGTH = 16 * 1024
+
+/** The most that UTF-8 takes for a character of a string. */
+const BYTES_PER_CHARACTER = 3
+
 interface OpenFile {
   readonly name: string
   readonly descriptor: number
@@ -22,6 +28,9 @@ interface OpenFile {
 
 /**
  * Stages the records of one subtask in hidden files, one per checkpoint interval that has records.
+ *
+ * Records are gathered as text, then as bytes of a block, and a block is worth a call of the system. Text and block belong to the file that is
+ * being written or is about to be: a cut writes what is left of both.
  *
  * ```ts
  * const writer = writeText('out').createWriter(context)
@@ -33,9 +42,13 @@ export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
   readonly #options: StagedFileWriterOptions<T>
   readonly #files: Files
   readonly #blockLength: number
+  readonly #textLength: number
   readonly #context: SinkWriterContext
   #encode: (value: T) => string
   #text = ''
+  /** Made with the first record: a subtask that gets none needs none. */
+  #block: Buffer | undefined
+  #filled = 0
   #file: OpenFile | undefined
   #filesOpened = 0
   #failure: SluiceError | undefined
@@ -44,6 +57,7 @@ export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
     this.#options = options
     this.#files = options.files
     this.#blockLength = options.files.blockLength
+    this.#textLength = Math.min(TEXT_LENGTH, this.#blockLength)
     this.#context = context
     this.#encode = options.encoder()
   }
@@ -51,7 +65,7 @@ export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
   write(value: T): void {
     if (this.#failure !== undefined) throw this.#failure
     this.#text += this.#encode(value)
-    if (this.#text.length >= this.#blockLength) this.#writeBlock()
+    if (this.#text.length >= this.#textLength) this.#encodeText()
   }
 
   prepareCommit(checkpoint: number): readonly StagedFile[] | Promise<readonly StagedFile[]> {
@@ -61,6 +75,7 @@ export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
 
   close(): void {
     this.#text = ''
+    this.#filled = 0
     const file = this.#file
     this.#file = undefined
     if (file === undefined) return
@@ -75,7 +90,8 @@ export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
   /** Ends the interval's file; later records go to a new one. */
   #cut(): OpenFile | undefined {
     if (this.#failure !== undefined) throw this.#failure
-    if (this.#text !== '') this.#writeBlock()
+    this.#encodeText()
+    this.#writeFilled()
     const file = this.#file
     this.#file = undefined
     if (file !== undefined) this.#encode = this.#options.encoder()
@@ -94,9 +110,28 @@ export class StagedFileWriter<T> implements SinkWriter<T, StagedFile> {
     return [{ staged: file.name, final, bytes: file.bytes }]
   }
 
-  #writeBlock(): void {
-    const block = Buffer.from(this.#text, 'utf8')
+  /** Turns the text into bytes of the block, and writes the block when it is full. */
+  #encodeText(): void {
+    const text = this.#text
+    if (text === '') return
     this.#text = ''
+    const mostBytes = text.length * BYTES_PER_CHARACTER
+    this.#block ??= Buffer.allocUnsafeSlow(this.#blockLength + this.#textLength * BYTES_PER_CHARACTER)
+    if (this.#filled + mostBytes > this.#block.length) this.#writeFilled()
+    // A record can be longer than the block.
+    if (mostBytes > this.#block.length) return this.#writeBlock(Buffer.from(text, 'utf8'))
+    this.#filled += this.#block.write(text, this.#filled, 'utf8')
+    if (this.#filled >= this.#blockLength) this.#writeFilled()
+  }
+
+  #writeFilled(): void {
+    if (this.#filled === 0) return
+    const block = this.#block!.subarray(0, this.#filled)
+    this.#filled = 0
+    this.#writeBlock(block)
+  }
+
+  #writeBlock(block: Buffer): void {
     const name = this.#file?.name ?? this.#nextName()
     try {
       // Exclusive, because a file of this name would be another writer's.

@@ -44,8 +44,12 @@ export class CsvRecordReader extends LineReader {
   protected override findEnd(): number {
     this.hasQuotes = false
     this.#isComment = this.#startsComment()
-    if (this.#isComment || this.#quote === -1) return this.filled.indexOf(NEWLINE, this.from)
-    const end = this.#findUnquotedNewline()
+    const newline = this.findNewline(this.from)
+    if (this.#isComment || this.#quote === -1) return newline
+    const quote = this.#findQuote(this.from)
+    if (quote === -1 || (newline !== -1 && newline < quote)) return newline
+    this.hasQuotes = true
+    const end = this.#endOfQuoted(quote)
     // The record is looked through again from its beginning when more of it is there.
     if (end === -1) this.#quoteOffset = 0
     return end
@@ -57,16 +61,17 @@ export class CsvRecordReader extends LineReader {
     return this.#comment.equals(this.filled.subarray(first, first + this.#comment.length))
   }
 
-  #findUnquotedNewline(): number {
-    let newline = this.filled.indexOf(NEWLINE, this.from)
-    for (let quote = this.#findQuote(this.from); quote !== -1; quote = this.#findQuote(quote + 1)) {
-      if (newline !== -1 && newline < quote) return newline
-      this.hasQuotes = true
-      quote = this.#findQuote(quote + 1)
-      if (quote === -1) return -1
-      if (newline !== -1 && newline < quote) newline = this.filled.indexOf(NEWLINE, quote)
+  /** Index of the newline that ends the record whose first quote is at `quote`. */
+  #endOfQuoted(quote: number): number {
+    const bytes = this.filled
+    let isInside = true
+    // Quotes stand close together where there are any, so a search for each would cost more than this.
+    for (let at = quote + 1; at < bytes.length; at++) {
+      const byte = bytes[at]
+      if (byte === this.#quote) isInside = !isInside
+      else if (byte === NEWLINE && !isInside) return at
     }
-    return newline
+    return -1
   }
 
   /** Index of the first quote from `at` on. It is looked for once, not again for each record before it. */

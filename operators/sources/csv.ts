@@ -1,14 +1,13 @@
-import { setImmediate } from 'node:timers/promises'
 import { messageOf, SluiceError } from '../../src/core/errors.ts'
 import type { Source, SplitReader } from '../../src/core/source.ts'
-import { castText } from './csv-cast.ts'
-import { parseFields, type RawRecord } from './csv-fields.ts'
+import { cutRecords } from './csv-cut.ts'
+import { FieldCutter } from './csv-fields.ts'
 import { type CsvDialect, CsvRecordReader } from './csv-records.ts'
 import { type FileOptions, type FileSourcePosition, type FileSourceSplit, fileSource } from './file-source.ts'
-import { excerpt, type InputFile, malformed } from './files.ts'
+import { excerpt, malformed } from './files.ts'
 import type { FileSplit } from './line-reader.ts'
 import type { Paths } from './paths.ts'
-import { type RowFactory, rowFactory } from './row-factory.ts'
+import { type RowMaker, rowMaker } from './row-maker.ts'
 
 /** How a CSV file is written. */
 export interface CsvOptions extends FileOptions {
@@ -29,9 +28,6 @@ export interface CsvOptions extends FileOptions {
 }
 
 const NAME_COLUMNS = 'give the names yourself: { header: [...] }, and pass over the first record'
-
-/** Bytes after which cutting a file lets other work of the thread go on. */
-const BREATH_BYTES = 8 * 1024 * 1024
 
 /**
  * A source of the records of CSV files, as objects with the columns' names. Empty lines are passed over; every other record must have
@@ -70,30 +66,6 @@ function check({ delimiter, quote, comment }: CsvDialect, header: true | readonl
   if (new Set(header).size < header.length) refuse('header', 'names that are all different')
 }
 
-/** Cuts a file where records begin. Only reading it from its start can tell, so a large file is read once for that alone. */
-async function cutRecords(file: InputFile, size: number, splitBytes: number, dialect: CsvDialect): Promise<FileSplit[]> {
-  const { path } = file
-  const splits: FileSplit[] = []
-  let start = 0
-  if (size > splitBytes) {
-    const records = new CsvRecordReader({ path, start: 0, end: size }, 0, false, dialect)
-    try {
-      for (let rested = 0; records.next(); ) {
-        if (records.offset >= start + splitBytes) {
-          splits.push({ path, start, end: records.offset })
-          start = records.offset
-        }
-        if (records.offset < rested + BREATH_BYTES) continue
-        rested = records.offset
-        await setImmediate()
-      }
-    } finally {
-      records.close()
-    }
-  }
-  return [...splits, { path, start, end: size }]
-}
-
 interface CsvReaderOptions {
   readonly split: FileSplit
   readonly position: number | undefined
@@ -103,22 +75,26 @@ interface CsvReaderOptions {
   readonly cast: boolean
 }
 
-/** The names of a file's columns, and what makes rows of them. */
+/** How wide a file's rows are, and what makes them. */
 interface Columns {
-  readonly names: readonly string[]
-  readonly makeRows: RowFactory
+  readonly width: number
+  readonly makeRow: RowMaker
 }
 
 class CsvReader<T> implements SplitReader<T, number> {
   readonly #options: CsvReaderOptions
   readonly #records: CsvRecordReader
+  readonly #cutter: FieldCutter
+  /** Those of the current record, in the same array for all of them. */
+  readonly #fields: unknown[] = []
   #columns: Columns | undefined
 
   constructor(options: CsvReaderOptions) {
-    const { split, position, follow, dialect, header } = options
+    const { split, position, follow, dialect, header, cast } = options
     this.#options = options
     this.#records = new CsvRecordReader(split, position, follow, dialect)
-    if (header !== true) this.#columns = { names: header, makeRows: rowFactory(header) }
+    this.#cutter = new FieldCutter(dialect, cast)
+    if (header !== true) this.#columns = { width: header.length, makeRow: rowMaker(header) }
   }
 
   poll(max: number): readonly T[] | null {
@@ -135,39 +111,28 @@ class CsvReader<T> implements SplitReader<T, number> {
     this.#records.close()
   }
 
-  #readRows(max: number, { names, makeRows }: Columns): T[] {
-    const records: RawRecord[] = []
-    while (records.length < max && this.#records.next()) records.push(rawRecord(this.#records))
-    const columns: unknown[][] = names.map(() => [])
-    const fields = parseFields(records, this.#options.dialect)
-    const bad = fields.findIndex((values, row) => !this.#addRow(values, columns, row))
-    if (bad !== -1) this.#stopAt(bad, records, fields, names.length)
-    return makeRows(columns, bad === -1 ? records.length : bad) as T[]
-  }
-
-  #addRow(values: string[] | Error, columns: unknown[][], row: number): boolean {
-    if (values instanceof Error || values.length !== columns.length) return false
-    const { cast } = this.#options
-    for (let column = 0; column < values.length; column++) {
-      columns[column]![row] = cast ? castText(values[column]!) : values[column]
+  #readRows(max: number, { width, makeRow }: Columns): T[] {
+    const records = this.#records
+    const rows: T[] = []
+    while (rows.length < max && records.next()) {
+      const count = this.#cutter.cut(records, this.#fields)
+      if (count !== width) {
+        if (rows.length === 0) throw this.#malformed(records, count, width)
+        // The records before the bad one are handed on first, and it has the next answer to itself.
+        records.seek(records.offset)
+        break
+      }
+      rows.push(makeRow(this.#fields) as T)
     }
-    return true
+    return rows
   }
 
-  /** The records before a bad one are handed on first, and it has the next answer to itself. */
-  #stopAt(bad: number, records: readonly RawRecord[], fields: readonly (string[] | Error)[], width: number): void {
-    const record = records[bad]!
-    const behind = records[1]?.offset ?? this.#records.position
-    this.#records.seek(bad > 0 ? record.offset : behind)
-    if (bad === 0) throw this.#malformed(record, fields[bad]!, width)
-  }
-
-  #malformed(record: RawRecord, fields: string[] | Error, width: number): SluiceError {
-    const isParsed = !(fields instanceof Error)
+  #malformed(record: CsvRecordReader, fields: number | Error, width: number): SluiceError {
+    const isParsed = typeof fields === 'number'
     // The parser counts lines from the beginning of what it was given, which would only mislead.
-    const what = isParsed ? `${fields.length} fields instead of ${width}` : messageOf(fields).replace(/ (?:at|on) line \d+/, '')
+    const what = isParsed ? `${fields} fields instead of ${width}` : messageOf(fields).replace(/ (?:at|on) line \d+/, '')
     const details = isParsed ? {} : { cause: fields }
-    return malformed(this.#records.path, record.offset, `not CSV: ${what}, in ${excerpt(record.text)}`, details)
+    return malformed(record.path, record.offset, `not CSV: ${what}, in ${excerpt(record.text())}`, details)
   }
 
   /** The names of the columns from the beginning of the file; `undefined` when there are none (in a file that grows, none yet). */
@@ -176,20 +141,16 @@ class CsvReader<T> implements SplitReader<T, number> {
     const head = new CsvRecordReader({ path: split.path, start: 0, end: split.end }, 0, follow, dialect)
     try {
       if (!head.next()) return undefined
-      const record = rawRecord(head)
-      const names = parseFields([record], dialect)[0]!
-      if (names instanceof Error) throw this.#malformed(record, names, 0)
+      const names: string[] = []
+      const width = new FieldCutter(dialect, false).cut(head, names)
+      if (typeof width !== 'number') throw this.#malformed(head, width, 0)
       const twice = names.find((name, index) => names.indexOf(name) < index)
       if (twice !== undefined)
-        throw malformed(split.path, record.offset, `two columns are named '${twice}'`, { hint: NAME_COLUMNS })
+        throw malformed(split.path, head.offset, `two columns are named '${twice}'`, { hint: NAME_COLUMNS })
       if (this.#records.position < head.position) this.#records.seek(head.position)
-      return { names, makeRows: rowFactory(names) }
+      return { width, makeRow: rowMaker(names) }
     } finally {
       head.close()
     }
   }
-}
-
-function rawRecord(records: CsvRecordReader): RawRecord {
-  return { text: records.text(), offset: records.offset, hasQuotes: records.hasQuotes }
 }

@@ -40,10 +40,12 @@ class JsonLinesReader<T> implements SplitReader<T, number> {
     const batch: T[] = []
     while (batch.length < max && lines.next()) {
       if (lines.isEmpty) continue
-      const text = lines.text()
+      lines.show()
       try {
-        batch.push(JSON.parse(text))
+        // The strings of what is parsed are their own: they do not hold on to the text.
+        batch.push(JSON.parse(lines.shown.slice(lines.shownFrom, lines.shownEnd)))
       } catch (error) {
+        const text = lines.text()
         if (text.trim() === '') continue
         if (batch.length === 0) throw malformed(lines.path, lines.offset, problem(text, error), { cause: error })
         // The records before the bad one are handed on first, and it has the next answer to itself.

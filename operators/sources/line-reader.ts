@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import type { SluiceError } from '../../src/core/errors.ts'
 import { BLOCK_BYTES, changed, InputFile, malformed } from './files.ts'
 
@@ -7,6 +8,9 @@ const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf] as const
 
 /** Longest line, so that a file that is not made of lines ends in an error and not in a full memory. */
 const LINE_LIMIT = 64 * 1024 * 1024
+
+/** Bytes that are decoded at once: many lines, and yet so few that the string is an ordinary one of the young generation. */
+const TEXT_BYTES = 64 * 1024
 
 /** The bytes of a file from `start` up to, not including, `end`. Both are where a line begins, or the end of the file. */
 export interface FileSplit {
@@ -18,8 +22,9 @@ export interface FileSplit {
 /**
  * Reads the lines of one byte range of a file, with the byte offset of each.
  *
- * Each line is decoded from its own bytes. So a line that a job keeps does not hold on to a block of its neighbours, as a slice of a
- * long string would, and a character whose bytes lie in two blocks comes out whole.
+ * A line can be had in two ways. `text` decodes it from its own bytes: whoever keeps it does not hold on to a block of its neighbours, as a
+ * slice of a long string would, and a character whose bytes lie in two blocks comes out whole. `show` only says where it lies in a string of
+ * many lines, which is decoded at once and costs much less; what is cut from that string must not be kept.
  *
  * @example
  * const reader = new LineReader({ path, start: 0, end: size })
@@ -42,6 +47,19 @@ export class LineReader {
   #lineEnd = 0
   /** Byte offset of the current line in the file. */
   offset = 0
+  /** After `show`: a string that has the current line in it, from `shownFrom` up to, not including, `shownEnd`. */
+  shown = ''
+  shownFrom = 0
+  shownEnd = 0
+  /** Another number for each string that is shown. */
+  shownIn = 0
+  /** Bytes of `filled` whose characters are `#decoded`, one for each byte when they are ASCII; when they are not, it is not used. */
+  #decodedFrom = 0
+  #decodedEnd = 0
+  #decoded = ''
+  #decodedIn = 0
+  #strings = 0
+  #isAscii = false
 
   /**
    * @param position where to go on, if not at the split's start: what `position` was.
@@ -90,8 +108,32 @@ export class LineReader {
     return this.filled.toString('utf8', this.#lineStart, this.#lineEnd)
   }
 
+  /** Puts the current line, without its line end, where it can be looked at but not kept. Returns whether each character is a byte. */
+  show(): boolean {
+    const [from, end] = [this.#lineStart, this.#lineEnd]
+    if (end > this.#decodedEnd || from < this.#decodedFrom) this.#decodeFrom(from)
+    if (end > this.#decodedEnd || !this.#isAscii) return this.#showAlone(end - from)
+    this.shown = this.#decoded
+    this.shownIn = this.#decodedIn
+    this.shownFrom = from - this.#decodedFrom
+    this.shownEnd = end - this.#decodedFrom
+    return true
+  }
+
+  /** A string of its own of some characters of the shown line, of which each is a byte. */
+  keep(from: number, end: number): string {
+    const start = this.#lineStart - this.shownFrom
+    return this.filled.toString('latin1', start + from, start + end)
+  }
+
   /** Makes the line at `position` the next one. */
   seek(position: number): void {
+    this.#decodedEnd = -1
+    if (position >= this.base && position <= this.base + this.filled.length) {
+      this.from = position - this.base
+      this.#scanned = 0
+      return
+    }
     this.base = position
     this.from = 0
     this.#scanned = 0
@@ -104,15 +146,43 @@ export class LineReader {
 
   /** Index in `filled` of the newline that ends the next line; -1 when it has not been read yet. */
   protected findEnd(): number {
-    const newline = this.filled.indexOf(NEWLINE, Math.max(this.from, this.#scanned))
+    const newline = this.findNewline(Math.max(this.from, this.#scanned))
     this.#scanned = newline === -1 ? this.filled.length : newline
     return newline
+  }
+
+  /** Index in `filled` of the first newline from `from` on; -1 when there is none. */
+  protected findNewline(from: number): number {
+    // A search in a string costs half of one in a buffer.
+    if (this.#isAscii && from >= this.#decodedFrom && from < this.#decodedEnd) {
+      const at = this.#decoded.indexOf('\n', from - this.#decodedFrom)
+      if (at !== -1) return at + this.#decodedFrom
+    }
+    return this.filled.indexOf(NEWLINE, from)
   }
 
   /** Index in `filled` of the next line's first character: a byte order mark at the start of the file is none. */
   protected firstCharacter(): number {
     const isMarked = this.position === 0 && BYTE_ORDER_MARK.every((byte, index) => this.filled[this.from + index] === byte)
     return isMarked ? this.from + BYTE_ORDER_MARK.length : this.from
+  }
+
+  /** A line that is too long, or has neighbours with other characters than ASCII. */
+  #showAlone(bytes: number): boolean {
+    this.shown = this.text()
+    this.shownIn = ++this.#strings
+    this.shownFrom = 0
+    this.shownEnd = this.shown.length
+    return bytes === this.shownEnd
+  }
+
+  #decodeFrom(from: number): void {
+    const end = Math.min(from + TEXT_BYTES, this.filled.length)
+    this.#decodedFrom = from
+    this.#decodedEnd = end
+    this.#isAscii = isAscii(this.filled.subarray(from, end))
+    this.#decodedIn = ++this.#strings
+    this.#decoded = this.#isAscii ? this.filled.toString('latin1', from, end) : ''
   }
 
   #take(end: number, next: number): void {
@@ -151,6 +221,7 @@ export class LineReader {
     this.#storage = target
     this.filled = target.subarray(0, rest)
     this.base += this.from
+    this.#decodedEnd = -1
     this.#scanned = Math.max(0, this.#scanned - this.from)
     this.from = 0
   }

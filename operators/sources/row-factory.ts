@@ -2,7 +2,7 @@
 export type RowFactory = (columns: readonly ArrayLike<unknown>[], count: number) => Record<string, unknown>[]
 
 /** Columns up to which rows are made by generated code; a wider row costs its width rather than its shape. */
-const GENERATED_COLUMNS = 64
+export const GENERATED_COLUMNS = 64
 
 /** Makers by their columns: the readers of all splits share one, so that it is compiled and optimised once. */
 const factories = new Map<string, RowFactory>()
@@ -38,18 +38,23 @@ function makeFactory(names: readonly string[]): RowFactory {
 
 function generatedFactory(names: readonly string[]): RowFactory {
   const columns = names.map((_, number) => `column${number}`)
-  // A JSON string is also a JavaScript string, whatever is in it. In brackets, the name `__proto__` is an ordinary one.
-  const fields = names.map(
-    (name, number) => `${name === '__proto__' ? '["__proto__"]' : JSON.stringify(name)}: column${number}[i]`,
-  )
   return new Function(
     'columns',
     'count',
     `const [${columns}] = columns
     const rows = []
-    for (let i = 0; i < count; i++) rows.push({ ${fields} })
+    for (let i = 0; i < count; i++) rows.push(${literal(names, (number) => `column${number}[i]`)})
     return rows`,
   ) as RowFactory
+}
+
+/** An object literal with these properties, each of which has the value that the expression for its number says. */
+export function literal(names: readonly string[], expressionOf: (number: number) => string): string {
+  // A JSON string is also a JavaScript string, whatever is in it. In brackets, the name `__proto__` is an ordinary one.
+  const fields = names.map(
+    (name, number) => `${name === '__proto__' ? '["__proto__"]' : JSON.stringify(name)}: ${expressionOf(number)}`,
+  )
+  return `{ ${fields} }`
 }
 
 /** The same without generated code. */

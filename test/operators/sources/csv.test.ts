@@ -72,6 +72,17 @@ test('reads records with quotes and without among each other', async () => {
   expect(await readAll(source)).toEqual(rows)
 })
 
+test.each([undefined, '#'])('cuts a file of many blocks only where records begin, with comment %j', async (comment) => {
+  const rows = Array.from({ length: 30_000 }, (_, i) => ({ id: `${i}`, text: i % 5 === 0 ? `\n"${i}",\n` : 'x'.repeat(i % 40) }))
+  const path = fileOf(stringify(rows, { header: true, quoted_match: /\n/ }))
+  for (const splitBytes of [1000, 99_999, 262_144, 10_000_000]) {
+    const source = readCsv(path, { splitBytes, ...(comment === undefined ? {} : { comment }) })
+    const splits = (await splitsOf(source)) as readonly { start: number; end: number }[]
+    expect(splits.slice(0, -1).every(({ start, end }) => end - start >= splitBytes && end - start < splitBytes + 100)).toBe(true)
+    expect(await readAll(source)).toEqual(rows)
+  }
+})
+
 test('passes over empty lines and comments, also before the header', async () => {
   const text = '# a "comment\n\nid,name\n\n1,x\n#2,y\n3,"#z\n#"\n\n'
   for (const splitBytes of [1, 12, 100]) {

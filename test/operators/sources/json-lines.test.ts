@@ -35,6 +35,52 @@ test('gives back what was written', async () => {
   )
 })
 
+test('reads lines far beyond what is decoded at once, whatever their neighbours are', async () => {
+  const lines = Array.from({ length: 12_000 }, (_, i) => `{"i":${i},"text":"${i % 9 === 0 ? 'Zoë 😀' : 'x'.repeat(i % 90)}"}`)
+  lines[3000] = `["${'long '.repeat(30_000)}"]`
+  lines[3001] = `["${'länger '.repeat(30_000)}"]`
+  const path = fileIn(folderWith({}), 'a.jsonl', lines.join('\r\n'))
+  const expected = lines.map((line) => JSON.parse(line))
+  expect(await readAll(readJsonLines(path))).toEqual(expected)
+  expect(await readAll(readJsonLines(path, { splitBytes: 70_000 }), 7)).toEqual(expected)
+})
+
+test('bytes that are not UTF-8 spoil only the characters that they stand for', async () => {
+  const bytes = Buffer.from('["a?b"]\n["plain"]\n["?"]\n["é?"]\n').map((byte) => (byte === 63 ? 0xff : byte))
+  expect(await readAll(readJsonLines(fileIn(folderWith({}), 'a.jsonl', bytes)))).toEqual([
+    ['a\ufffdb'],
+    ['plain'],
+    ['\ufffd'],
+    ['é\ufffd'],
+  ])
+})
+
+test('passes over many bad lines of one file', async () => {
+  const lines = Array.from({ length: 3000 }, (_, i) => (i % 3 === 1 ? `oops ${i}` : `{"i":${i}}`))
+  const path = fileIn(folderWith({}), 'a.jsonl', lines.join('\n'))
+  const source = readJsonLines<{ i: number }>(path)
+  const reader = await source.open((await splitsOf(source))[0]!, undefined, context)
+  const found: number[] = []
+  let bad = 0
+  for (let isOver = false; !isOver; ) {
+    try {
+      const batch = await reader.poll(100)
+      isOver = batch === null
+      found.push(...(batch ?? []).map(({ i }) => i))
+    } catch {
+      bad++
+    }
+  }
+  await reader.close?.()
+  expect(bad).toBe(1000)
+  expect(found).toEqual(
+    lines
+      .keys()
+      .filter((i) => i % 3 !== 1)
+      .toArray(),
+  )
+})
+
 describe('a malformed line', () => {
   const text = '{"n":1}\n\n{"ö":2}\n{"n":3,}\n{"n":4}\n'
 
