@@ -11,7 +11,7 @@ import { eventsInOrder } from './nexmark/source.ts'
 import type { Total } from './nexmark/tally.ts'
 import { totalOf } from './nexmark/tally.ts'
 import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
-import { chosen, whole } from './support/benchmark.ts'
+import { chosen } from './support/benchmark.ts'
 import { describeEnvironment, environmentLine, revision } from './support/environment.ts'
 import { writeResults } from './support/results.ts'
 import { percent, perSecond } from './support/table.ts'
@@ -25,11 +25,8 @@ import { percent, perSecond } from './support/table.ts'
 /** The same stream at every parallelism: as many generators as there are subtasks at most. */
 const GENERATORS = 2
 const RATE_PER_GENERATOR = 100_000
-const SETTINGS: readonly Setting[] = [1, 2].flatMap((parallelism) => [
-  { parallelism, every: 'off' as const },
-  { parallelism, every: '10s' as const },
-  { parallelism, every: '1s' as const },
-])
+const PARALLELISMS = ['1', '2'] as const
+const INTERVALS = ['off', '10s', '1s'] as const
 const QUICK_SETTINGS: readonly Setting[] = [
   { parallelism: 1, every: 'off' },
   { parallelism: 2, every: '1s' },
@@ -43,8 +40,9 @@ export const nexmark: Benchmark = {
   name: 'nexmark',
   question: 'how many events a second do the queries of an auction house take? Checked against models',
   flags: {
-    queries: '<names>   of them all, such as q0,q5',
-    events: '<n>        of each query (default: as many as take some seconds)',
+    queries: '<names>  such as q0,q5 (default: all); --records are events of each',
+    parallelism: '<numbers>  1, 2',
+    checkpoints: '<names>  off, 10s, 1s',
   },
   run,
 }
@@ -58,7 +56,7 @@ interface Planned {
 
 async function run(options: BenchmarkOptions): Promise<void> {
   const environment = describeEnvironment()
-  const settings = options.quick ? QUICK_SETTINGS : SETTINGS
+  const settings = options.quick ? QUICK_SETTINGS : settingsOf(options)
   process.stdout.write(`${environmentLine(environment)}\n\n`)
   const plan = planOf(options)
   const { runs, generated, repetitions } = await rounds(plan, settings, options)
@@ -82,15 +80,21 @@ async function run(options: BenchmarkOptions): Promise<void> {
   writeResults(options, result, { 'nexmark.svg': nexmarkChart(result) })
 }
 
-function planOf({ quick, flags }: BenchmarkOptions): readonly Planned[] {
+function settingsOf({ flags }: BenchmarkOptions): readonly Setting[] {
+  const intervals = chosen(flags['checkpoints'], '--checkpoints', INTERVALS)
+  return chosen(flags['parallelism'], '--parallelism', PARALLELISMS).flatMap((parallelism) =>
+    intervals.map((every) => ({ parallelism: Number(parallelism), every })),
+  )
+}
+
+function planOf({ quick, records, flags }: BenchmarkOptions): readonly Planned[] {
   const names = chosen(
     flags['queries'],
     '--queries',
     QUERIES.map(({ name }) => name),
   )
-  const asked = whole(flags['events'], '--events')
   return QUERIES.filter(({ name }) => names.includes(name)).map((query) => {
-    const events = asked ?? (quick ? QUICK_EVENTS : query.events)
+    const events = records ?? (quick ? QUICK_EVENTS : query.events)
     const stream = { events, generators: GENERATORS, ratePerGenerator: RATE_PER_GENERATOR }
     const total = totalOf(query, query.model(eventsInOrder(constantRate(events, GENERATORS, RATE_PER_GENERATOR))))
     process.stderr.write(`${query.name}: the model gives ${total.rows.toLocaleString('en-US')} rows\n`)

@@ -120,7 +120,7 @@ export const QUERIES: readonly NexmarkQuery[] = [
     events: 6 * MILLION,
     build: q7,
     model: modelOfQ7,
-    digest: ({ auction, bidder, price, dateTime }) => numbersDigest(auction, bidder, price, dateTime),
+    digest: ({ auction, bidder, price, dateTime, extra }) => withText(numbersDigest(auction, bidder, price, dateTime), extra),
   }),
   query({
     name: 'q8',

@@ -122,8 +122,8 @@ describe('the models of small streams', () => {
   test('q7 has one bid for each ten seconds', () => {
     const events = [bid(1, 1, 5, 0), bid(2, 2, 7, 1), bid(3, 3, 7, 2), bid(4, 4, 1, 10_000)]
     expect(model('q7', events)).toEqual([
-      { auction: 2, bidder: 2, price: 7, dateTime: 1 },
-      { auction: 4, bidder: 4, price: 1, dateTime: 10_000 },
+      { auction: 2, bidder: 2, price: 7, dateTime: 1, extra: '' },
+      { auction: 4, bidder: 4, price: 1, dateTime: 10_000, extra: '' },
     ])
   })
 

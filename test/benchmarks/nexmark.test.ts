@@ -32,7 +32,7 @@ describe('a query that fails and goes on from a checkpoint', () => {
 test('the benchmark runs in processes and threads, verifies, and writes what can be read', () => {
   const out = mkdtempSync(join(tmpdir(), 'sluice-bench-test-'))
   try {
-    const args = ['nexmark', '--quick', '--queries', 'q5,q9', '--events', '20000', '--out', out]
+    const args = ['nexmark', '--quick', '--queries', 'q5,q9', '--records', '20000', '--out', out]
     const { status, stdout, stderr } = spawnSync(
       process.execPath,
       ['--conditions=@sluice/source', join(import.meta.dirname, '../../benchmarks/run.ts'), ...args],

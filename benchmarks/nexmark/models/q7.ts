@@ -10,5 +10,5 @@ export function* modelOfQ7(events: Iterable<NexmarkEvent>): Generator<HighestBid
     const top = highest.get(window)
     if (top === undefined || beats(event, top)) highest.set(window, event)
   }
-  for (const { auction, bidder, price, dateTime } of highest.values()) yield { auction, bidder, price, dateTime }
+  for (const { kind: _, ...bid } of highest.values()) yield bid
 }

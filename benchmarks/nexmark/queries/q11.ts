@@ -12,10 +12,14 @@ export interface BidderSession {
 
 /** User sessions: how many bids somebody made before he made none for ten seconds, once the session is over. */
 export function q11(events: Stream<NexmarkEvent>): Stream<BidderSession> {
-  return events
-    .filter(isBid)
-    .keyBy((bid) => bid.bidder)
-    .window(sessionWindow('10s'))
-    .count()
-    .map(({ key, window, count }) => ({ bidder: key, bids: count, start: window.start, end: window.end }))
+  return (
+    events
+      .filter(isBid)
+      // What is not needed does not travel.
+      .map(({ bidder }) => bidder)
+      .keyBy((bidder) => bidder)
+      .window(sessionWindow('10s'))
+      .count()
+      .map(({ key, window, count }) => ({ bidder: key, bids: count, start: window.start, end: window.end }))
+  )
 }

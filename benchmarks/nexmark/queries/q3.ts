@@ -20,8 +20,14 @@ const STATES: readonly string[] = ['OR', 'ID', 'CA']
 
 /** Local items: who sells in Oregon, Idaho or California in category 10. A seller may turn up after the auction, up to ten minutes, as in Beam. */
 export function q3(events: Stream<NexmarkEvent>): Stream<LocalItem> {
-  const sellers = events.filter(isPerson).filter((person) => STATES.includes(person.state))
-  const auctions = events.filter(isAuction).filter((auction) => auction.category === 10)
+  const sellers = events
+    .filter(isPerson)
+    .filter((person) => STATES.includes(person.state))
+    .map(({ id, name, city, state }) => ({ id, name, city, state }))
+  const auctions = events
+    .filter(isAuction)
+    .filter((auction) => auction.category === 10)
+    .map(({ id, seller }) => ({ id, seller }))
   return sellers
     .keyBy((person) => person.id)
     .connect(auctions.keyBy((auction) => auction.seller))

@@ -9,6 +9,7 @@ export interface HighestBid {
   readonly bidder: number
   readonly price: number
   readonly dateTime: number
+  readonly extra: string
 }
 
 /** So many subtasks at most look for the highest bid side by side. */
@@ -29,6 +30,7 @@ export function q7(events: Stream<NexmarkEvent>): Stream<HighestBid> {
       bidder: value.bidder,
       price: value.price,
       dateTime: value.dateTime,
+      extra: value.extra,
     }))
 }
 

@@ -11,11 +11,12 @@ export interface NewSeller {
 
 /** New users who sell: whoever opened an auction in the ten seconds in which he registered; a row for each auction, as in Beam. */
 export function q8(events: Stream<NexmarkEvent>): Stream<NewSeller> {
-  return events
-    .filter(isPerson)
+  const people = events.filter(isPerson).map(({ id, name }) => ({ id, name }))
+  const auctions = events.filter(isAuction).map(({ seller, reserve }) => ({ seller, reserve }))
+  return people
     .keyBy((person) => person.id)
     .windowJoin(
-      events.filter(isAuction).keyBy((auction) => auction.seller),
+      auctions.keyBy((auction) => auction.seller),
       tumblingWindow('10s'),
       ({ id, name }, { reserve }) => ({ id, name, reserve }),
     )
