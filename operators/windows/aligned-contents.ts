@@ -1,6 +1,6 @@
 import { copyValue } from '../../src/core/copy-value.ts'
 import { canonicalKey } from '../../src/core/key-groups.ts'
-import type { KeyedEntry, PaneTable } from '../../src/core/keyed-state.ts'
+import type { PaneCursor, PaneTable } from '../../src/core/keyed-state.ts'
 import type { AlignedLayout } from './aligned-layout.ts'
 
 /**
@@ -12,7 +12,7 @@ export interface AlignedContents {
   oldest(cell: number): number
   newest(cell: number): number
   /** The accumulators of a window, key by key, without those of the key groups that `skips` names. */
-  entries(window: number, skips: (group: number) => boolean): Iterator<KeyedEntry<unknown>>
+  entries(window: number, skips: (group: number) => boolean): PaneCursor<unknown>
   /** The current key's accumulator in a window that holds something of it. */
   get(window: number): unknown
   /** Whether what is read is the accumulator of a cell itself, which whoever lets it out has to copy if the cell lives on. */
@@ -36,12 +36,40 @@ export class WholeWindows implements AlignedContents {
     return cell
   }
 
-  *entries(window: number, skips: (group: number) => boolean): Generator<KeyedEntry<unknown>, void> {
-    for (const entry of this.#cells.entries(window)) if (!skips(entry.group)) yield entry
+  entries(window: number, skips: (group: number) => boolean): PaneCursor<unknown> {
+    return new WithoutSkipped(this.#cells.entries(window), skips)
   }
 
   get(window: number): unknown {
     return this.#cells.get(window)
+  }
+}
+
+/** The entries of a cursor whose key groups are not skipped. */
+class WithoutSkipped implements PaneCursor<unknown> {
+  readonly #entries: PaneCursor<unknown>
+  readonly #skips: (group: number) => boolean
+
+  constructor(entries: PaneCursor<unknown>, skips: (group: number) => boolean) {
+    this.#entries = entries
+    this.#skips = skips
+  }
+
+  next(): boolean {
+    while (this.#entries.next()) if (!this.#skips(this.#entries.group)) return true
+    return false
+  }
+
+  get key(): unknown {
+    return this.#entries.key
+  }
+
+  get group(): number {
+    return this.#entries.group
+  }
+
+  get value(): unknown {
+    return this.#entries.value
   }
 }
 
@@ -73,18 +101,20 @@ export class SharedPanes implements AlignedContents {
   }
 
   /** Merged pane by pane and not key by key: the work is that of what the panes hold, also when most keys are in few of them. */
-  entries(window: number, skips: (group: number) => boolean): Iterator<KeyedEntry<unknown>> {
-    const merged = new Map<unknown, { readonly key: unknown; readonly group: number; value: unknown }>()
+  entries(window: number, skips: (group: number) => boolean): PaneCursor<unknown> {
+    const merged = new Map<unknown, MergedEntry>()
     for (const pane of this.#layout.panes(window)) {
-      for (const { key, group, value } of this.#cells.entries(pane)) {
-        if (skips(group)) continue
-        const canonical = canonicalKey(key)
-        const earlier = merged.get(canonical)
-        if (earlier === undefined) merged.set(canonical, { key, group, value: copyValue(value) })
-        else earlier.value = this.#merge(earlier.value, copyValue(value))
-      }
+      const entries = this.#cells.entries(pane)
+      while (entries.next()) if (!skips(entries.group)) this.#mergeInto(merged, entries)
     }
-    return merged.values()
+    return new MergedEntries(merged.values())
+  }
+
+  #mergeInto(merged: Map<unknown, MergedEntry>, { key, group, value }: PaneCursor<unknown>): void {
+    const canonical = canonicalKey(key)
+    const earlier = merged.get(canonical)
+    if (earlier === undefined) merged.set(canonical, { key, group, value: copyValue(value) })
+    else earlier.value = this.#merge(earlier.value, copyValue(value))
   }
 
   get(window: number): unknown {
@@ -93,4 +123,38 @@ export class SharedPanes implements AlignedContents {
   }
 
   readonly #mergeTwo = (earlier: unknown, later: unknown): unknown => this.#merge(earlier, later)
+}
+
+/** What several panes hold of one key. */
+interface MergedEntry {
+  readonly key: unknown
+  readonly group: number
+  value: unknown
+}
+
+class MergedEntries implements PaneCursor<unknown> {
+  readonly #entries: Iterator<MergedEntry>
+  #entry: MergedEntry | undefined
+
+  constructor(entries: Iterator<MergedEntry>) {
+    this.#entries = entries
+  }
+
+  next(): boolean {
+    const next = this.#entries.next()
+    this.#entry = next.done === true ? undefined : next.value
+    return this.#entry !== undefined
+  }
+
+  get key(): unknown {
+    return this.#entry!.key
+  }
+
+  get group(): number {
+    return this.#entry!.group
+  }
+
+  get value(): unknown {
+    return this.#entry!.value
+  }
 }

@@ -1,7 +1,7 @@
 import FlatQueue from 'flatqueue'
 import { copyValue } from '../../src/core/copy-value.ts'
 import { SluiceError } from '../../src/core/errors.ts'
-import type { KeyedContext, KeyedEntry, PaneTable } from '../../src/core/keyed-state.ts'
+import type { KeyedContext, PaneCursor, PaneTable } from '../../src/core/keyed-state.ts'
 import type { Operator, OperatorContext } from '../../src/core/operator.ts'
 import { WATERMARK_END, WATERMARK_NONE } from '../../src/core/time.ts'
 import { emitAll } from '../flat-map.ts'
@@ -57,7 +57,7 @@ export class AlignedWindowOperator implements Operator {
   /** Cells that hold anything, by the instant at which the last of their windows is gone. */
   readonly #toDrop = new FlatQueue<number>()
   readonly #known = new Set<number>()
-  #firing: { readonly start: number; readonly entries: Iterator<KeyedEntry<unknown>> } | undefined
+  #firing: { readonly start: number; readonly entries: PaneCursor<unknown> } | undefined
   /** How far the watermark, or the clock, has come in firing. */
   #reached = WATERMARK_NONE
 
@@ -206,7 +206,7 @@ export class AlignedWindowOperator implements Operator {
     return true
   }
 
-  #entries(start: number): Iterator<KeyedEntry<unknown>> {
+  #entries(start: number): PaneCursor<unknown> {
     const last = this.#lastOf(start)
     const hasFired = (group: number): boolean => !this.#byClock && this.#keyed.watermarkFloorOf(group) >= last
     try {
@@ -230,12 +230,11 @@ export class AlignedWindowOperator implements Operator {
     // Records of overlapping windows are in the accumulators of several of them.
     const livesOn = this.#layout.overlapping || this.#lastOf(start) + this.#latenessMs > this.#reached
     while (this.#context.hasRoom) {
-      const next = entries.next()
-      if (next.done) {
+      if (!entries.next()) {
         this.#firing = undefined
         return true
       }
-      this.#emit(next.value.value, next.value.key, start, livesOn)
+      this.#emit(entries.value, entries.key, start, livesOn)
     }
     return false
   }

@@ -1,10 +1,13 @@
 /** A key of a stream: identified by value, so that `1` and `'1'` differ and `-0` equals `0`. */
 export type Key = string | number | bigint | boolean | Date | readonly Key[]
 
-/** One key's value in a table. */
-export interface KeyedEntry<V> {
+/** Walks over the values of a window, key by key. Stands before the first one at the beginning. */
+export interface PaneCursor<V> {
+  /** Goes on to the next one. False: there is none. */
+  next(): boolean
   readonly key: unknown
   readonly group: number
+  /** Whoever takes it may change it: the window is over. */
   readonly value: V
 }
 
@@ -81,8 +84,8 @@ export interface PaneTable<V> {
   set(window: number, value: V): void
   /** The windows that hold anything, in no particular order. */
   windows(): Iterable<number>
-  /** All keys of a window. The iterator stays valid while the window is not written to. */
-  entries(window: number): IterableIterator<KeyedEntry<V>>
+  /** All keys of a window. The cursor stays valid while the window is not written to. */
+  entries(window: number): PaneCursor<V>
   /** Forgets a window. */
   drop(window: number): void
 }

@@ -10,7 +10,7 @@ export const INT = 17
 export const DOUBLE = 18
 export const REFERENCE = 19
 
-/** Words of a packed key: text takes its bytes in reading order, zeroes behind them, so that words sort as unsigned numbers do. */
+/** Words of a packed key: its bytes lie in memory in reading order, with zeroes behind them. */
 export const KEY_WORDS = 4
 
 const NAN_WORD = 0x7ff80000
@@ -89,15 +89,17 @@ export class CurrentKey {
       const code = text.charCodeAt(index)
       hash = (Math.imul(hash, 31) + code) | 0
       seen |= code
-      word = (word << 8) | code
-      if ((index & 3) === 3) words[index >> 2] = word
+      word |= code << ((index & 3) << 3)
+      if ((index & 3) === 3) {
+        words[index >> 2] = word
+        word = 0
+      }
     }
     if (seen > 0xff) return this.#longText(text)
-    const rest = length & 3
     let filled = length >> 2
-    if (rest !== 0) words[filled++] = word << (32 - 8 * rest)
+    if ((length & 3) !== 0) words[filled++] = word
     while (filled < KEY_WORDS) words[filled++] = 0
-    this.canonical = words[0]! >>> 24 === 0 ? canonicalKey(text) : text
+    this.canonical = (words[0]! & 0xff) === 0 ? canonicalKey(text) : text
     this.form = length
     this.#hashWords()
     return hash
@@ -151,14 +153,6 @@ function textHash(text: string): number {
 function textStep(hash: number, code: number): number {
   const next = Math.imul(hash ^ code, SEED_0)
   return next ^ (next >>> 15)
-}
-
-/** The text of a packed key. */
-export function unpackText(words: Int32Array, at: number, length: number): string {
-  let text = ''
-  for (let index = 0; index < length; index++)
-    text += String.fromCharCode((words[at + (index >> 2)]! >>> (24 - 8 * (index & 3))) & 0xff)
-  return text
 }
 
 export function noKey(name: string): SluiceError {

@@ -5,13 +5,14 @@ import { noKey } from './current-key.ts'
 import type { DeltaWriter, StateIdentity } from './delta-chunk.ts'
 import type { Epochs, SnapshottedState, StateSurroundings } from './epochs.ts'
 import { LIVE, LOADED, PERSISTED, RESTORED, USED } from './epochs.ts'
+import { FrozenNumbers } from './frozen-numbers.ts'
 import { keyBytesInPlace } from './key-bytes.ts'
 import type { KeyEntries } from './key-entries.ts'
 import { DEFAULT_FORM, formOfBytes, isPlainNumber, valueBytesInPlace } from './row-value.ts'
 import type { OperatorBase } from './state-base.ts'
 import { baseRows, holdsAny } from './state-base.ts'
 import { storedKey, storedValue } from './stored-row.ts'
-import { FrozenNumbers, TableGroup } from './table-group.ts'
+import { TableGroup } from './table-group.ts'
 
 /**
  * A value for each key: entries of their own for each key group (`key-entries.ts`), so that a group can be written out by itself, and growing
@@ -34,7 +35,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
   readonly #groups: (TableGroup<V> | undefined)[] = []
   /** Whether the base may hold rows of a group; found out at the first miss. */
   readonly #inBase: (boolean | undefined)[] = []
-  #frozen: FrozenNumbers<V> | undefined
+  #frozen: FrozenNumbers<TableGroup<V>> | undefined
   /** Deleted entries that stay until the base has followed, in the order of their epochs. */
   #tombstones: { readonly group: TableGroup<V>; readonly number: number }[] = []
   /** The entry in memory that the current key has, with or without a value; -1 for none. */
@@ -226,7 +227,10 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
   // Snapshots
 
   freeze(): void {
-    this.#frozen = new FrozenNumbers(this.#groups.filter((group) => group !== undefined))
+    const groups = this.#groups.filter((group) => group !== undefined)
+    this.#frozen = new FrozenNumbers(
+      groups.map((entries) => ({ entries, group: entries.ofGroup, namespace: 0, numbers: entries.take() })),
+    )
   }
 
   encode(writer: DeltaWriter, expired: () => boolean): boolean {
@@ -245,17 +249,11 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
     if ((flags & LIVE) !== 0) {
       const { form } = this
       const value = group.value(number)
-      writer.put(
-        this.state,
-        group.ofGroup,
-        0,
-        group.key(number),
-        form === undefined ? value : form.store(value as V),
-        form ?? DEFAULT_FORM,
-      )
+      const bytes = valueBytesInPlace(form === undefined ? value : form.store(value as V), form ?? DEFAULT_FORM)
+      writer.putBytes(this.state, group.ofGroup, 0, group.keyBytesInPlace(number), bytes)
       group.setFlags(number, flags | PERSISTED)
     } else if ((flags & PERSISTED) !== 0) {
-      writer.remove(this.state, group.ofGroup, 0, group.key(number))
+      writer.putBytes(this.state, group.ofGroup, 0, group.keyBytesInPlace(number), undefined)
       this.#tombstones.push({ group, number })
     }
   }

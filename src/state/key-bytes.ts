@@ -38,6 +38,17 @@ export function keyBytesInPlace(key: unknown): Uint8Array {
   return scratch.subarray(0, length)
 }
 
+/** The same for a text of which there is one byte for each code unit, all below 256. */
+export function latinKeyBytesInPlace(bytes: Buffer, at: number, length: number): Uint8Array {
+  for (let index = 0; index < length; index++) {
+    const code = bytes[at + index]!
+    if (code >= 0x80) return keyBytesInPlace(bytes.toString('latin1', at, at + length))
+    scratch[1 + index] = code
+  }
+  scratch[0] = TEXT
+  return scratch.subarray(0, 1 + length)
+}
+
 /** The bytes of a key. */
 export function keyBytes(key: unknown): Uint8Array<ArrayBuffer> {
   return new Uint8Array(keyBytesInPlace(key))

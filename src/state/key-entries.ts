@@ -1,6 +1,7 @@
 import { assert } from '../core/assert.ts'
 import { canonicalKey, compareKeys } from '../core/key-groups.ts'
-import { CurrentKey, DOUBLE, INT, KEY_WORDS, REFERENCE, unpackText } from './current-key.ts'
+import { CurrentKey, DOUBLE, INT, KEY_WORDS, REFERENCE, TEXT_MAX } from './current-key.ts'
+import { keyBytesInPlace, latinKeyBytesInPlace } from './key-bytes.ts'
 
 /*
  * Keys and what is kept for each, outside of the heap as far as that is possible: an entry is a number. What always holds:
@@ -37,6 +38,7 @@ export class KeyEntries<V> {
   #shift = 32 - Math.log2(2 * FIRST_CAPACITY)
   #words = new Int32Array((WORDS + INDEX_WORDS) * FIRST_CAPACITY)
   #doubles = new Float64Array(this.#words.buffer)
+  #bytes = Buffer.from(this.#words.buffer)
   #boxed: (V | undefined)[] | undefined
   #keys: unknown[] | undefined
   #canonicals: unknown[] | undefined
@@ -110,6 +112,7 @@ export class KeyEntries<V> {
     this.#words = new Int32Array(2 * before.length)
     this.#words.set(before.subarray(0, index))
     this.#doubles = new Float64Array(this.#words.buffer)
+    this.#bytes = Buffer.from(this.#words.buffer)
     for (let at = index; at < before.length; at += 2) if (before[at + 1] !== 0) this.#enter(before[at]!, before[at + 1]! - 1)
   }
 
@@ -225,8 +228,15 @@ export class KeyEntries<V> {
       case REFERENCE:
         return this.#keys![number]
       default:
-        return unpackText(this.#words, at + KEY, this.#formOf(number))
+        return this.#bytes.toString('latin1', 4 * (at + KEY), 4 * (at + KEY) + this.#formOf(number))
     }
+  }
+
+  /** The bytes of the key, to be copied before the next call. */
+  keyBytesInPlace(number: number): Uint8Array {
+    const form = this.#formOf(number)
+    if (form > TEXT_MAX) return keyBytesInPlace(this.key(number))
+    return latinKeyBytesInPlace(this.#bytes, 4 * (WORDS * number + KEY), form)
   }
 
   canonical(number: number): unknown {
@@ -255,12 +265,17 @@ export class KeyEntries<V> {
     const atA = WORDS * a + KEY
     const atB = WORDS * b + KEY
     for (let index = 0; index < KEY_WORDS; index++) {
-      const difference = (words[atA + index]! >>> 0) - (words[atB + index]! >>> 0)
-      if (difference !== 0) return difference
+      const [wordA, wordB] = [words[atA + index]!, words[atB + index]!]
+      if (wordA !== wordB) return turned(wordA) - turned(wordB)
     }
     // One is the other with zeroes behind it.
     return this.#formOf(a) - this.#formOf(b)
   }
+}
+
+/** The bytes of a word as they are read: the first one counts most. */
+function turned(word: number): number {
+  return ((word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)) >>> 0
 }
 
 /** Finds the places of those that are removed. */

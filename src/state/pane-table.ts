@@ -1,40 +1,27 @@
-import { canonicalKey } from '../core/key-groups.ts'
-import type { KeyedEntry, PaneTable } from '../core/keyed-state.ts'
+import type { PaneCursor, PaneTable } from '../core/keyed-state.ts'
 import type { DeltaWriter, StateIdentity } from './delta-chunk.ts'
-import type { FrozenGroup } from './dirty-entries.ts'
-import { DirtyEntries, FrozenEntries } from './dirty-entries.ts'
+import { DirtyEntries } from './dirty-entries.ts'
 import type { SnapshottedState, StateSurroundings } from './epochs.ts'
-import { LOADED, RESTORED } from './epochs.ts'
+import { LIVE, LOADED, RESTORED } from './epochs.ts'
+import type { FrozenPart } from './frozen-numbers.ts'
+import { FrozenNumbers } from './frozen-numbers.ts'
 import { keyBytesInPlace } from './key-bytes.ts'
-import { DEFAULT_FORM } from './row-value.ts'
-import type { OperatorBase } from './state-base.ts'
+import { KeyEntries } from './key-entries.ts'
+import { DEFAULT_FORM, valueBytesInPlace } from './row-value.ts'
+import type { BaseRow, OperatorBase } from './state-base.ts'
 import { baseRows } from './state-base.ts'
 import { storedKey, storedValue } from './stored-row.ts'
 
-class PaneEntry<V> implements KeyedEntry<V> {
-  readonly key: unknown
-  readonly group: number
-  value: V
-  epoch: number
-
-  constructor(key: unknown, group: number, value: V, epoch: number) {
-    this.key = key
-    this.group = group
-    this.value = value
-    this.epoch = epoch
-  }
-}
-
-/** The entries of one window. Single ones never go: a window is forgotten as a whole. */
-class Pane<V> {
-  readonly entries = new Map<unknown, PaneEntry<V>>()
-  readonly dirty = new DirtyEntries<PaneEntry<V>>()
+/** The entries of one window. Single ones never go before the window does, but for those that the base holds and memory has no room for. */
+class Pane<V> extends KeyEntries<V> {
+  readonly dirty = new DirtyEntries<number>()
   /** The base may hold entries that are not in memory. */
   inBase: boolean
   /** A snapshot or the base holds entries of it. */
   persisted: boolean
 
   constructor(inBase: boolean) {
+    super()
     this.inBase = inBase
     this.persisted = inBase
   }
@@ -60,9 +47,13 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
   #hidden: { readonly window: number; readonly firstGroup: number; readonly lastGroup: number }[] = []
   /** Forgotten since the last barrier, and known to a snapshot or the base. */
   #drops: number[] = []
-  #frozen: FrozenEntries<PaneEntry<V>> | undefined
+  #frozen: FrozenNumbers<Pane<V>> | undefined
   #lastWindow = Number.NaN
   #lastPane: Pane<V> | undefined
+  /** The entry that the current key has in the pane of the last look-up; -1 for none. */
+  #found = -1
+  #foundFor = -1
+  #foundIn: Pane<V> | undefined
   size = 0
 
   constructor(name: string, surroundings: StateSurroundings, base?: OperatorBase) {
@@ -73,50 +64,59 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
   }
 
   get(window: number): V | undefined {
-    return this.#find(window)?.value
+    const number = this.#find(window)
+    return number < 0 ? undefined : this.#lastPane!.value(number)
   }
 
   edit(window: number): V | undefined {
-    const entry = this.#find(window)
-    if (entry === undefined) return undefined
-    this.#touch(this.#lastPane!, entry, window)
-    return entry.value
+    const number = this.#find(window)
+    if (number < 0) return undefined
+    this.#touch(this.#lastPane!, number, window)
+    return this.#lastPane!.value(number)
   }
 
   has(window: number): boolean {
-    return this.#find(window) !== undefined
+    return this.#find(window) >= 0
   }
 
   set(window: number, value: V): void {
     let pane = this.#pane(window)
     if (pane === undefined) this.#lastPane = pane = this.#addPane(window, false)
-    const { canonical, key, group } = this.#surroundings.current
-    const entry = pane.entries.get(canonical)
-    if (entry !== undefined) {
-      this.#touch(pane, entry, window)
-      entry.value = value
-      return
+    const known = this.#numberIn(pane)
+    if (known >= 0) this.#touch(pane, known, window)
+    else {
+      this.#add(pane, this.#surroundings.epochs.current)
+      pane.dirty.add(this.#surroundings.current.group, this.#found)
     }
-    const added = new PaneEntry(key, group, value, this.#surroundings.epochs.current)
-    this.#add(pane, canonical, added)
-    pane.dirty.add(group, added)
+    pane.setValue(this.#found, value)
   }
 
-  #find(window: number): PaneEntry<V> | undefined {
+  /** The entry of the current key in a window, from memory or from the base; -1 for none. */
+  #find(window: number): number {
     const pane = this.#pane(window)
-    if (pane === undefined) return undefined
-    return pane.entries.get(this.#surroundings.current.canonical) ?? this.#load(pane, window)
+    if (pane === undefined) return -1
+    const number = this.#numberIn(pane)
+    return number < 0 && pane.inBase ? this.#load(pane, window) : number
   }
 
-  #load(pane: Pane<V>, window: number): PaneEntry<V> | undefined {
-    if (!pane.inBase) return undefined
-    const { canonical, key, group } = this.#surroundings.current
-    if (this.#hidden.length > 0 && this.#isHidden(window, group)) return undefined
+  #numberIn(pane: Pane<V>): number {
+    const { current } = this.#surroundings
+    if (this.#foundFor !== current.sequence || this.#foundIn !== pane) {
+      this.#found = pane.find(current)
+      this.#foundFor = current.sequence
+      this.#foundIn = pane
+    }
+    return this.#found
+  }
+
+  #load(pane: Pane<V>, window: number): number {
+    const { key, group } = this.#surroundings.current
+    if (this.#hidden.length > 0 && this.#isHidden(window, group)) return -1
     const bytes = this.#base!.get(this.state, group, window, keyBytesInPlace(key))
-    if (bytes === undefined) return undefined
-    const entry = new PaneEntry(key, group, storedValue(this.state, bytes).value as V, LOADED)
-    this.#add(pane, canonical, entry)
-    return entry
+    if (bytes === undefined) return -1
+    this.#add(pane, LOADED)
+    pane.setValue(this.#found, storedValue(this.state, bytes).value as V)
+    return this.#found
   }
 
   #pane(window: number): Pane<V> | undefined {
@@ -133,18 +133,24 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
     return pane
   }
 
-  #add(pane: Pane<V>, canonical: unknown, entry: PaneEntry<V>): void {
-    pane.entries.set(canonical, entry)
+  /** Makes an entry for the current key, which has none in this pane. */
+  #add(pane: Pane<V>, epoch: number): void {
+    const { current } = this.#surroundings
+    this.#found = pane.add(current, LIVE)
+    this.#foundFor = current.sequence
+    this.#foundIn = pane
+    pane.setEpoch(this.#found, epoch)
     this.size++
   }
 
   /** The entry is about to change. */
-  #touch(pane: Pane<V>, entry: PaneEntry<V>, window: number): void {
+  #touch(pane: Pane<V>, number: number, window: number): void {
     const { epochs, early } = this.#surroundings
-    if (entry.epoch === epochs.current) return
-    if (entry.epoch === epochs.frozen) this.#write(early, entry, window)
-    entry.epoch = epochs.current
-    pane.dirty.add(entry.group, entry)
+    const epoch = pane.epoch(number)
+    if (epoch === epochs.current) return
+    if (epoch === epochs.frozen) this.#write(early, pane, number, window)
+    pane.setEpoch(number, epochs.current)
+    pane.dirty.add(pane.group(number), number)
   }
 
   *windows(): Iterable<number> {
@@ -152,32 +158,40 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
     yield* this.#inBase
   }
 
-  /** First those in memory, then those that only the base has, group by group. Whoever gets a value may change it: the window is over. */
-  *entries(window: number): IterableIterator<KeyedEntry<V>> {
+  entries(window: number): PaneCursor<V> {
     const pane = this.#pane(window)
-    if (pane === undefined) return
-    const { epochs, early, firstGroup, lastGroup } = this.#surroundings
-    for (const entry of pane.entries.values()) {
-      if (entry.epoch === epochs.frozen) this.#write(early, entry, window)
-      yield entry
+    if (pane === undefined) return new EntriesOf<V>(new Pane<V>(false), never, NOTHING)
+    const { epochs, early } = this.#surroundings
+    const seen = (number: number): void => {
+      // Whoever gets a value may change it: the window is over.
+      if (pane.epoch(number) === epochs.frozen) this.#write(early, pane, number, window)
     }
-    if (!pane.inBase) return
+    return new EntriesOf<V>(pane, seen, pane.inBase ? this.#rowsBeside(pane, window) : NOTHING)
+  }
+
+  /** Rows of a window that only the base has, group by group. */
+  *#rowsBeside(pane: Pane<V>, window: number): Generator<StoredEntry<V>> {
+    const { firstGroup, lastGroup } = this.#surroundings
     for (let group = firstGroup; group <= lastGroup; group++) {
       if (this.#isHidden(window, group)) continue
       for (const row of baseRows(this.#base!, this.state, group, window)) {
         if (row.namespace !== window) break
         const key = storedKey(this.state, row.key)
-        if (!pane.entries.has(canonicalKey(key))) yield { key, group, value: storedValue(this.state, row.value).value as V }
+        if (!pane.has(key, group)) yield { key, group, value: this.#valueOf(row) }
       }
     }
+  }
+
+  #valueOf(row: BaseRow): V {
+    return storedValue(this.state, row.value).value as V
   }
 
   drop(window: number): void {
     const pane = this.#pane(window)
     if (pane === undefined) return
     this.#panes.delete(window)
-    this.size -= pane.entries.size
-    this.#lastWindow = Number.NaN
+    this.size -= pane.size
+    this.#forgetLast()
     if (pane.persisted) this.#drops.push(window)
   }
 
@@ -187,28 +201,29 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
     const { firstGroup, lastGroup } = this.#surroundings
     for (const window of this.#drops) writer.drop(this.state, firstGroup, lastGroup, window)
     this.#drops = []
-    const groups: FrozenGroup<PaneEntry<V>>[] = []
+    const parts: FrozenPart<Pane<V>>[] = []
     for (const [window, pane] of this.#panes) {
       const taken = pane.dirty.take(window)
       if (taken.length > 0) pane.persisted = true
-      for (const group of taken) groups.push(group)
+      for (const { group, namespace, entries } of taken) parts.push({ entries: pane, group, namespace, numbers: entries })
     }
-    this.#frozen = new FrozenEntries(groups)
+    this.#frozen = new FrozenNumbers(parts)
   }
 
   encode(writer: DeltaWriter, expired: () => boolean): boolean {
     if (this.#frozen === undefined) return true
     const { frozen } = this.#surroundings.epochs
-    const done = this.#frozen.write((entry, _, window) => {
-      if (entry.epoch === frozen) this.#write(writer, entry, window)
+    const done = this.#frozen.write((pane, number, window) => {
+      if (pane.epoch(number) === frozen) this.#write(writer, pane, number, window)
     }, expired)
     if (done) this.#frozen = undefined
     return done
   }
 
-  #write(writer: DeltaWriter, entry: PaneEntry<V>, window: number): void {
-    entry.epoch++
-    writer.put(this.state, entry.group, window, entry.key, entry.value, DEFAULT_FORM)
+  #write(writer: DeltaWriter, pane: Pane<V>, number: number, window: number): void {
+    pane.setEpoch(number, pane.epoch(number) + 1)
+    const value = valueBytesInPlace(pane.value(number), DEFAULT_FORM)
+    writer.putBytes(this.state, pane.group(number), window, pane.keyBytesInPlace(number), value)
   }
 
   onFolded(): void {
@@ -223,19 +238,19 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
     for (const [window, pane] of [...this.#panes].sort(([a], [b]) => a - b)) {
       if (evicted >= entries) break
       const before = evicted
-      for (const [canonical, entry] of pane.entries) {
-        if (!epochs.isInBase(entry.epoch)) continue
-        pane.entries.delete(canonical)
+      for (let number = 0; number < pane.end; number++) {
+        if (pane.flags(number) === 0 || !epochs.isInBase(pane.epoch(number))) continue
+        pane.remove(number)
         evicted++
       }
       if (evicted > before) pane.inBase = true
-      if (pane.entries.size === 0 && evicted > before) {
+      if (pane.size === 0 && evicted > before) {
         this.#panes.delete(window)
         this.#inBase.add(window)
       }
     }
     this.size -= evicted
-    this.#lastWindow = Number.NaN
+    this.#forgetLast()
     return evicted
   }
 
@@ -244,33 +259,91 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
   applyRow(group: number, window: number, keyBytes: Uint8Array, value: Uint8Array | undefined): void {
     const pane = this.#pane(window) ?? (this.#lastPane = this.#addPane(window, false))
     pane.persisted = true
-    const key = storedKey(this.state, keyBytes)
-    const canonical = canonicalKey(key)
-    if (pane.entries.has(canonical)) this.size--
-    this.#add(pane, canonical, new PaneEntry(key, group, storedValue(this.state, value!).value as V, RESTORED))
+    const { current } = this.#surroundings
+    current.resume(storedKey(this.state, keyBytes), group)
+    if (this.#numberIn(pane) < 0) this.#add(pane, RESTORED)
+    pane.setEpoch(this.#found, RESTORED)
+    pane.setValue(this.#found, storedValue(this.state, value!).value as V)
   }
 
   /** With another parallelism than before, some groups of a window may be over and others not. */
   applyDrop(firstGroup: number, lastGroup: number, window: number): void {
     const pane = this.#pane(window)
     if (pane === undefined) return
-    for (const [canonical, { group }] of pane.entries) {
-      if (group < firstGroup || group > lastGroup) continue
-      pane.entries.delete(canonical)
+    for (let number = 0; number < pane.end; number++) {
+      const group = pane.group(number)
+      if (pane.flags(number) === 0 || group < firstGroup || group > lastGroup) continue
+      pane.remove(number)
       this.size--
     }
+    this.#foundFor = -1
     this.#hidden.push({ window, firstGroup, lastGroup })
-    if (this.entries(window).next().done !== true) return
+    if (this.entries(window).next()) return
     // Nothing is left of it.
     this.#hidden = this.#hidden.filter((hidden) => hidden.window !== window)
     this.#panes.delete(window)
+    this.#forgetLast()
+  }
+
+  #forgetLast(): void {
     this.#lastWindow = Number.NaN
+    this.#lastPane = undefined
+    this.#foundFor = -1
   }
 
   #isHidden(window: number, group: number): boolean {
     return this.#hidden.some((hidden) => hidden.window === window && hidden.firstGroup <= group && group <= hidden.lastGroup)
   }
 }
+
+/** A row that only the base has. */
+interface StoredEntry<V> {
+  readonly key: unknown
+  readonly group: number
+  readonly value: V
+}
+
+const NOTHING: Iterator<never> = { next: () => ({ done: true, value: undefined }) }
+
+/** First those in memory, in the order in which they came, then those that only the base has. */
+class EntriesOf<V> implements PaneCursor<V> {
+  readonly #pane: Pane<V>
+  readonly #seen: (number: number) => void
+  readonly #beside: Iterator<StoredEntry<V>>
+  #number = -1
+  #stored: StoredEntry<V> | undefined
+
+  constructor(pane: Pane<V>, seen: (number: number) => void, beside: Iterator<StoredEntry<V>>) {
+    this.#pane = pane
+    this.#seen = seen
+    this.#beside = beside
+  }
+
+  next(): boolean {
+    while (++this.#number < this.#pane.end) {
+      if (this.#pane.flags(this.#number) === 0) continue
+      this.#seen(this.#number)
+      return true
+    }
+    const next = this.#beside.next()
+    this.#stored = next.done === true ? undefined : next.value
+    return next.done !== true
+  }
+
+  get key(): unknown {
+    return this.#stored === undefined ? this.#pane.key(this.#number) : this.#stored.key
+  }
+
+  get group(): number {
+    return this.#stored === undefined ? this.#pane.group(this.#number) : this.#stored.group
+  }
+
+  get value(): V {
+    return this.#stored === undefined ? (this.#pane.value(this.#number) as V) : this.#stored.value
+  }
+}
+
+function never(): void {}
 
 function windowsOf(base: OperatorBase, state: StateIdentity, surroundings: StateSurroundings): Set<number> {
   const windows = new Set<number>()

@@ -1,5 +1,5 @@
 import type { CurrentKey } from './current-key.ts'
-import { LOADED, ROWS_PER_LOOK } from './epochs.ts'
+import { LOADED } from './epochs.ts'
 import { KeyEntries } from './key-entries.ts'
 
 /** The entries of one key group of a table, and those that have changed since the last barrier. */
@@ -46,28 +46,3 @@ export class TableGroup<V> extends KeyEntries<V> {
 }
 
 const COMPACT_AT = 1024
-
-/** The entries of a frozen epoch on their way into its snapshot, in the order of key group and key. */
-export class FrozenNumbers<V> {
-  readonly #groups: readonly { readonly group: TableGroup<V>; readonly numbers: number[] }[]
-  #group = 0
-  #index = 0
-
-  /** @param groups in the order of their numbers */
-  constructor(groups: readonly TableGroup<V>[]) {
-    this.#groups = groups.map((group) => ({ group, numbers: group.take() }))
-  }
-
-  /** Writes entries until `expired` says stop. True when all are written. */
-  write(write: (group: TableGroup<V>, number: number) => void, expired: () => boolean): boolean {
-    for (; this.#group < this.#groups.length; this.#group++, this.#index = 0) {
-      const { group, numbers } = this.#groups[this.#group]!
-      if (this.#index === 0) group.sort(numbers)
-      while (this.#index < numbers.length) {
-        write(group, numbers[this.#index]!)
-        if (++this.#index % ROWS_PER_LOOK === 0 && expired()) return false
-      }
-    }
-    return true
-  }
-}

@@ -90,10 +90,23 @@ export class EditWatch {
         panes.set(window, value)
         this.#changedTo(paneOf(window), keyed.key, value)
       },
-      *entries(window) {
-        for (const entry of panes.entries(window)) {
-          watch.#look(paneOf(window), entry.key, entry.value)
-          yield entry
+      entries(window) {
+        const cursor = panes.entries(window)
+        return {
+          next: () => {
+            const more = cursor.next()
+            if (more) watch.#look(paneOf(window), cursor.key, cursor.value)
+            return more
+          },
+          get key() {
+            return cursor.key
+          },
+          get group() {
+            return cursor.group
+          },
+          get value() {
+            return cursor.value
+          },
         }
       },
       drop: (window) => {

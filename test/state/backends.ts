@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import type { Key, KeyedTimers } from '../../src/core/keyed-state.ts'
+import type { Key, KeyedTimers, PaneCursor } from '../../src/core/keyed-state.ts'
 import type { DeltaChunk } from '../../src/state/delta-chunk.ts'
 import { KeyedBackend } from '../../src/state/keyed-backend.ts'
 import { MemoryOperatorBase } from '../../src/state/state-base.ts'
@@ -89,4 +89,11 @@ export function heapBytes(): number {
   setFlagsFromString('--expose-gc')
   runInNewContext('gc')()
   return process.memoryUsage().heapUsed
+}
+
+/** What a cursor comes across. */
+export function* walked<V>(
+  cursor: PaneCursor<V>,
+): Generator<{ readonly key: unknown; readonly group: number; readonly value: V }> {
+  while (cursor.next()) yield { key: cursor.key, group: cursor.group, value: cursor.value }
 }

@@ -9,6 +9,7 @@ import { keyFromBytes } from '../../src/state/key-bytes.ts'
 import { KeyedBackend } from '../../src/state/keyed-backend.ts'
 import { valueFromBytes } from '../../src/state/row-value.ts'
 import { baseRows, MemoryOperatorBase } from '../../src/state/state-base.ts'
+import { walked } from './backends.ts'
 
 /*
  * Random lives of a keyed backend beside a model of plain maps: changes, barriers, snapshots that are written in pieces, checkpoints that fail,
@@ -235,7 +236,7 @@ class Subtask {
   }
 
   checkPane(window: number): void {
-    const entries = [...this.panes.entries(window)]
+    const entries = [...walked(this.panes.entries(window))]
     for (const { key, group } of entries) expect(group).toBe(groupOf(key as Key))
     const seen = entries.map(({ key, value }) => `${nameOf(key)} = ${value.n}`)
     const expected = [...(this.model.panes.get(window)?.values() ?? [])].map(({ key, n }) => `${nameOf(key)} = ${n}`)
@@ -538,7 +539,7 @@ function take(world: World, { type, subtask: which, key: keyPlace, place, n, set
       return subtask.checkPane(window)
     case 'pane-fire':
       // Whoever fires a window may do with its values what it likes, and drops it.
-      for (const { value } of panes.entries(window)) value.n += 1000
+      for (const { value } of walked(panes.entries(window))) value.n += 1000
       panes.drop(window)
       model.panes.delete(window)
       return

@@ -19,6 +19,7 @@ import {
   MAX_PARALLELISM,
   restored,
   snapshot,
+  walked,
   wholeBackend,
 } from './backends.ts'
 
@@ -157,11 +158,11 @@ describe('panes', () => {
     backend.setKey('a')
     expect([panes.get(0), panes.get(10), panes.has(20)]).toEqual([1, 2, false])
     expect([...panes.windows()].sort()).toEqual([0, 10])
-    expect([...panes.entries(10)].map(({ key, value }) => [key, value])).toEqual([
+    expect([...walked(panes.entries(10))].map(({ key, value }) => [key, value])).toEqual([
       ['a', 2],
       ['b', 3],
     ])
-    expect([...panes.entries(20)]).toEqual([])
+    expect([...walked(panes.entries(20))]).toEqual([])
   })
 
   test('forget a window that is dropped, and may hold it anew', () => {
@@ -235,7 +236,9 @@ describe('panes', () => {
           const panes = backend.panes<number>('w')
           expect([...panes.windows()].sort()).toEqual([...model.keys()].sort())
           for (const [name, entries] of model) {
-            expect(new Map([...panes.entries(name)].map((entry) => [canonicalKey(entry.key), entry.value]))).toEqual(entries)
+            expect(new Map([...walked(panes.entries(name))].map((entry) => [canonicalKey(entry.key), entry.value]))).toEqual(
+              entries,
+            )
           }
         }
       }),
@@ -319,7 +322,7 @@ describe('the keyed backend', () => {
     backend.freeze(1_000)
     table.edit()!.list.push(2)
     panes.edit(0)!.list.push(2)
-    for (const entry of panes.entries(10)) entry.value.list.push(2)
+    for (const entry of walked(panes.entries(10))) entry.value.list.push(2)
     panes.drop(10)
     backend.timers().deleteEventTime(5)
     fired(backend, 'event', 6)
@@ -352,7 +355,7 @@ describe('the keyed backend', () => {
           expect(difference(model.get(canonicalKey(key)), other.table('t').get())).toBeUndefined()
           expect(difference(model.get(canonicalKey(key)), other.panes('w').get(7))).toBeUndefined()
         }
-        const keysOf = (of: KeyedBackend) => new Set([...of.panes('w').entries(7)].map(({ key }) => canonicalKey(key)))
+        const keysOf = (of: KeyedBackend) => new Set([...walked(of.panes('w').entries(7))].map(({ key }) => canonicalKey(key)))
         expect(keysOf(other)).toEqual(keysOf(backend))
       }),
     )
@@ -411,7 +414,7 @@ describe('the keyed backend', () => {
             expect(backend.table('t').get()).toBe(table.get(String(canonicalKey(key)) + typeof key))
           }
           for (const window of backend.panes('w').windows()) {
-            for (const { key, value } of backend.panes<number>('w').entries(window)) {
+            for (const { key, value } of walked(backend.panes<number>('w').entries(window))) {
               expect(ownerOf(key as Key, after)).toBe(subtask)
               seen.push(`${window} ${String(canonicalKey(key)) + typeof key}=${value}`)
             }
