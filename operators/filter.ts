@@ -1,7 +1,7 @@
 import type { Operator, OperatorContext } from '../src/core/operator.ts'
+import { refuseAsync } from '../src/core/refuse-async.ts'
 import type { RecordContext } from './record-context.ts'
 import { CurrentRecord } from './record-context.ts'
-import { refuseAsync } from './synchronous.ts'
 
 /**
  * Only the records that a predicate accepts. A type guard narrows the type of the stream.
@@ -17,6 +17,7 @@ export function filterOperator<T>(
     const record = new CurrentRecord(context)
     const { output } = context
     return {
+      step: { kind: 'filter', fn: predicate, context: record, failure: (error) => context.failure(error), output },
       onRecord(value) {
         let accepted: unknown
         try {

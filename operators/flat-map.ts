@@ -1,8 +1,8 @@
 import { SluiceError } from '../src/core/errors.ts'
 import type { Operator, OperatorContext, Receiver } from '../src/core/operator.ts'
+import { refuseAsync } from '../src/core/refuse-async.ts'
 import type { RecordContext } from './record-context.ts'
 import { CurrentRecord } from './record-context.ts'
-import { refuseAsync } from './synchronous.ts'
 
 /**
  * Any number of results for each record: whatever the function returns is iterated over. A generator reads well.
@@ -16,7 +16,16 @@ export function flatMapOperator<T, R>(
 ): (context: OperatorContext) => Operator<T> {
   return (context) => {
     const record = new CurrentRecord(context)
+    const { output } = context
     return {
+      step: {
+        kind: 'flat-map',
+        fn,
+        context: record,
+        failure: (error) => context.failure(error),
+        output,
+        iterate: (results, receiver) => emitAll(results, receiver, context),
+      },
       onRecord(value) {
         let results: Iterable<R>
         try {
@@ -24,7 +33,7 @@ export function flatMapOperator<T, R>(
         } catch (error) {
           throw context.failure(error)
         }
-        emitAll(results, context.output, context)
+        emitAll(results, output, context)
       },
     }
   }

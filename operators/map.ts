@@ -1,7 +1,7 @@
 import type { Operator, OperatorContext } from '../src/core/operator.ts'
+import { refuseAsync } from '../src/core/refuse-async.ts'
 import type { RecordContext } from './record-context.ts'
 import { CurrentRecord } from './record-context.ts'
-import { refuseAsync } from './synchronous.ts'
 
 /**
  * One result for each record.
@@ -18,6 +18,7 @@ export function mapOperator<T, R>(fn: (value: T, context: RecordContext) => R): 
     const record = new CurrentRecord(context)
     const { output } = context
     return {
+      step: { kind: 'map', fn, context: record, failure: (error) => context.failure(error), output },
       onRecord(value) {
         let result: R
         try {

@@ -66,7 +66,12 @@ export function processOperator(
     return {
       open: () => guarded(context, () => handlers.open?.(record)),
       onRecord(value) {
-        const results = guarded(context, () => handlers.onRecord(value as never, record as never))
+        let results: Iterable<unknown> | void
+        try {
+          results = handlers.onRecord(value as never, record as never)
+        } catch (error) {
+          throw context.failure(error)
+        }
         if (results !== undefined) emitAll(results, context.output, context)
       },
       snapshot: () => states.snapshot(),

@@ -1,9 +1,8 @@
 import { SluiceError } from '../src/core/errors.ts'
 import type { Operator, OperatorContext } from '../src/core/operator.ts'
-import { guarded } from './process.ts'
+import { refuseAsync } from '../src/core/refuse-async.ts'
 import type { RecordContext } from './record-context.ts'
 import { CurrentRecord } from './record-context.ts'
-import { refuseAsync } from './synchronous.ts'
 
 /** Whether a record goes to a branch. */
 export type Predicate = (value: never, context: RecordContext) => unknown
@@ -23,21 +22,27 @@ export type Predicate = (value: never, context: RecordContext) => unknown
 export function splitOperator(branches: Readonly<Record<string, Predicate>>): (context: OperatorContext) => Operator {
   return (context) => {
     const record = new CurrentRecord(context)
-    const rest = context.output
-    const outputs = Object.entries(branches).map(([name, accepts]) => ({ accepts, output: context.side(`side:${name}`) }))
+    const { output } = context
+    const outputs = Object.entries(branches).map(([name, fn]) => ({ fn, output: context.side(`side:${name}`) }))
     return {
+      step: { kind: 'split', branches: outputs, context: record, failure: (error) => context.failure(error), output },
       onRecord(value) {
-        const chosen = guarded(context, () => outputs.find(({ accepts }) => accepted(accepts(value as never, record))))
-        const receiver = chosen === undefined ? rest : chosen.output
+        let receiver = output
+        try {
+          for (const branch of outputs) {
+            const accepted = branch.fn(value as never, record)
+            refuseAsync(accepted)
+            if (!accepted) continue
+            receiver = branch.output
+            break
+          }
+        } catch (error) {
+          throw context.failure(error)
+        }
         receiver.onRecord(value)
       },
     }
   }
-}
-
-function accepted(answer: unknown): unknown {
-  refuseAsync(answer)
-  return answer
 }
 
 /** The names of the branches, in order. @throws SluiceError `INVALID_OPTION` */

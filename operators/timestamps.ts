@@ -1,5 +1,6 @@
 import { SluiceError } from '../src/core/errors.ts'
 import type { Operator, OperatorContext } from '../src/core/operator.ts'
+import type { RecordStep } from '../src/core/record-step.ts'
 import { WATERMARK_END, WATERMARK_NONE } from '../src/core/time.ts'
 import type { RecordContext } from './record-context.ts'
 import { CurrentRecord } from './record-context.ts'
@@ -60,6 +61,9 @@ class TimestampAssigner implements Operator {
   readonly #times: SplitTimes
   readonly #idleness: Idleness
   readonly #emission: PeriodicEmission | undefined
+  readonly step: RecordStep
+  /** The record on its way is later than all before it of its split, whose time this is. */
+  #risen: SplitTime | undefined
   #emitted = WATERMARK_NONE
   #idle = false
 
@@ -72,6 +76,17 @@ class TimestampAssigner implements Operator {
     this.#idleness = new Idleness(this.#times, context, settings.idleTimeoutMs ?? Number.POSITIVE_INFINITY)
     const { watermarkEveryMs } = settings
     this.#emission = watermarkEveryMs === null ? undefined : new PeriodicEmission(watermarkEveryMs, context.clock.now())
+    this.step = {
+      kind: 'timestamp',
+      fn,
+      context: this.#record,
+      failure: (error) => context.failure(error),
+      cell: context.cell,
+      output: context.output,
+      check: timestampOf,
+      before: (timestamp) => this.#before(timestamp),
+      after: () => this.#after(),
+    }
   }
 
   open(): void {
@@ -86,17 +101,26 @@ class TimestampAssigner implements Operator {
   onRecord(value: unknown): void {
     const { cell, output } = this.#context
     const timestamp = this.#timestampOf(value)
-    const time = this.#times.of(cell.split)
-    const rises = timestamp > time.latest
-    if (rises) time.latest = timestamp
-    time.fresh = true
-    if (time.idle) this.#wake(time)
+    this.#before(timestamp)
     const before = cell.timestamp
     cell.timestamp = timestamp
     output.onRecord(value)
     cell.timestamp = before
-    // A record goes before the watermark that it makes.
-    if (rises && this.#emission === undefined) this.#rise(time)
+    this.#after()
+  }
+
+  #before(timestamp: number): void {
+    const time = this.#times.of(this.#context.cell.split)
+    const rises = timestamp > time.latest
+    if (rises) time.latest = timestamp
+    this.#risen = rises && this.#emission === undefined ? time : undefined
+    time.fresh = true
+    if (time.idle) this.#wake(time)
+  }
+
+  /** A record goes before the watermark that it makes. */
+  #after(): void {
+    if (this.#risen !== undefined) this.#rise(this.#risen)
   }
 
   #rise(time: SplitTime): void {
@@ -109,12 +133,7 @@ class TimestampAssigner implements Operator {
 
   #timestampOf(value: unknown): number {
     try {
-      const timestamp = this.#fn(value, this.#record)
-      // Windows and watermarks are whole milliseconds: what lies between two belongs to the earlier one.
-      if (Number.isFinite(timestamp)) return Math.floor(timestamp)
-      throw new SluiceError('INVALID_TIMESTAMP', `the timestamp of a record is ${String(timestamp)}`, {
-        hint: 'return milliseconds since 1970 from withTimestamps, such as Date.parse(text) or date.getTime(); filter records without a time before it',
-      })
+      return timestampOf(this.#fn(value, this.#record))
     } catch (error) {
       throw this.#context.failure(error)
     }
@@ -216,4 +235,12 @@ class TimestampAssigner implements Operator {
     this.#emitted = Math.min(...former.map((state) => state.emitted))
     this.#times.restore(former.flatMap((state) => state.latest))
   }
+}
+
+function timestampOf(result: unknown): number {
+  // Windows and watermarks are whole milliseconds: what lies between two belongs to the earlier one.
+  if (Number.isFinite(result)) return Math.floor(result as number)
+  throw new SluiceError('INVALID_TIMESTAMP', `the timestamp of a record is ${String(result)}`, {
+    hint: 'return milliseconds since 1970 from withTimestamps, such as Date.parse(text) or date.getTime(); filter records without a time before it',
+  })
 }

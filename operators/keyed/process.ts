@@ -95,7 +95,12 @@ class KeyedProcess implements Operator {
   }
 
   onRecord(value: unknown): void {
-    const results = guarded(this.#context, () => this.#handlers.onRecord(value as never, this.#record as never))
+    let results: Iterable<unknown> | void
+    try {
+      results = this.#handlers.onRecord(value as never, this.#record as never)
+    } catch (error) {
+      throw this.#context.failure(error)
+    }
     if (results !== undefined) emitAll(results, this.#context.output, this.#context)
   }
 

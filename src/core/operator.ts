@@ -1,5 +1,6 @@
 import type { SluiceError } from './errors.ts'
 import type { KeyedContext } from './keyed-state.ts'
+import type { RecordStep } from './record-step.ts'
 import type { Clock } from './time.ts'
 
 /**
@@ -8,6 +9,8 @@ import type { Clock } from './time.ts'
  */
 export interface Receiver<T = unknown> {
   onRecord(value: T): void
+  /** The same as data, where what it does is simple enough to become part of a loop over the records of a batch. */
+  readonly step?: RecordStep | undefined
 }
 
 /**

@@ -208,6 +208,7 @@ class TaskBuilder {
       restored: this.#deployment.restored,
       late: () => counters.set('late', ++late),
       wake: () => this.#reports.wake(),
+      plain: process.env['SLUICE_CHAINS'] === 'plain',
     }
     return new OperatorChain(environment, (operator, cell) => this.#exchanges(operator, subtask, cell), restore.operators)
   }

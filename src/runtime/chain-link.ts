@@ -11,6 +11,8 @@ import type { OperatorRestore, OperatorSnapshot } from '../protocol/messages.ts'
 import type { DeltaChunk } from '../state/delta-chunk.ts'
 import { KeyedBackend } from '../state/keyed-backend.ts'
 import type { OperatorBase } from '../state/state-base.ts'
+import { KeyingReceiver, PassOn, WriteTo } from './chain-receivers.ts'
+import { fusedReceiver } from './fused-chain.ts'
 import type { Backpressure, Exchange, OutputChannel } from './output.ts'
 import { FanOut, NOWHERE } from './output.ts'
 
@@ -37,6 +39,8 @@ export interface ChainEnvironment {
   readonly late: () => void
   /** Asks for a step soon. */
   readonly wake: () => void
+  /** Operators call each other, and no code is made of the chain (`fused-chain.ts`). For comparison. */
+  readonly plain?: boolean
 }
 
 /** What a sink has staged for a checkpoint. */
@@ -178,7 +182,8 @@ export class ChainLink implements OperatorContext {
       .map((reader) => reader.receiver)
     for (const { output: name, exchange } of this.#exchanges) if (name === output) receivers.push(exchange)
     if (receivers.length === 0) return NOWHERE
-    return receivers.length === 1 ? receivers[0]! : new FanOut(receivers)
+    const receiver = receivers.length === 1 ? receivers[0]! : new FanOut(receivers)
+    return this.#environment.plain ? receiver : fusedReceiver(receiver)
   }
 
   // The operator's context
@@ -403,63 +408,6 @@ export class ChainLink implements OperatorContext {
 
   close(): void {
     closeAll([() => this.operator.close?.(), () => this.writer?.close()])
-  }
-}
-
-/** The head of a source task: hands on what was read. */
-class PassOn implements Operator {
-  readonly #output: Receiver
-
-  constructor(output: Receiver) {
-    this.#output = output
-  }
-
-  onRecord(value: unknown): void {
-    this.#output.onRecord(value)
-  }
-}
-
-/** The end of a chain at a sink. */
-class WriteTo implements Operator {
-  readonly #writer: SinkWriter<unknown>
-  readonly #link: { records: number; failure(error: unknown): SluiceError }
-
-  constructor(writer: SinkWriter<unknown>, link: { records: number; failure(error: unknown): SluiceError }) {
-    this.#writer = writer
-    this.#link = link
-  }
-
-  onRecord(value: unknown): void {
-    try {
-      this.#writer.write(value)
-    } catch (error) {
-      throw this.#link.failure(error)
-    }
-    this.#link.records++
-  }
-}
-
-/** Makes a record's key the current one before its operator sees it. */
-class KeyingReceiver implements Receiver {
-  readonly #keyed: KeyedBackend
-  readonly #keyOf: (value: unknown) => unknown
-  readonly #receiver: Receiver
-  readonly #context: OperatorContext
-
-  constructor(keyed: KeyedBackend, keyOf: (value: unknown) => unknown, receiver: Receiver, context: OperatorContext) {
-    this.#keyed = keyed
-    this.#keyOf = keyOf
-    this.#receiver = receiver
-    this.#context = context
-  }
-
-  onRecord(value: unknown): void {
-    try {
-      this.#keyed.setKey(this.#keyOf(value))
-    } catch (error) {
-      throw this.#context.failure(error)
-    }
-    this.#receiver.onRecord(value)
   }
 }
 

@@ -2,11 +2,15 @@ import { assert } from '../core/assert.ts'
 import type { Receiver, RecordCell } from '../core/operator.ts'
 import { NO_TIMESTAMP } from '../core/time.ts'
 import type { OperatorRestore, OperatorSnapshot } from '../protocol/messages.ts'
+import type { Signals } from '../protocol/signals.ts'
 import type { DeltaChunk } from '../state/delta-chunk.ts'
 import type { KeyedBackend } from '../state/keyed-backend.ts'
 import type { ChainEnvironment, PreparedSink } from './chain-link.ts'
 import { ChainLink, closeAll } from './chain-link.ts'
+import { fusedLoop } from './fused-chain.ts'
 import type { Backpressure, Exchange } from './output.ts'
+import type { RecordLoop } from './record-loop.ts'
+import { plainLoop } from './record-loop.ts'
 
 /** The exchanges that read an operator, by the name of its output. */
 export type ExchangesOf = (
@@ -34,6 +38,7 @@ export class OperatorChain {
   readonly second: Receiver | undefined
   readonly #links: readonly ChainLink[]
   readonly #backpressure: Backpressure
+  readonly #plain: boolean
   readonly #keyed: readonly ChainLink[]
   /** The first of those that are open; those before it do nothing yet. */
   #firstOpen: number
@@ -52,10 +57,18 @@ export class OperatorChain {
     }
     this.#links = [...links.values()].toReversed()
     this.#backpressure = environment.backpressure
+    this.#plain = environment.plain === true
     this.head = this.#links[0]!.receiver
     this.second = this.#links[0]!.second
     this.#keyed = this.#links.filter((link) => link.keyed !== undefined)
     this.#firstOpen = this.#links.length
+  }
+
+  /** The loop over a receiver of the chain. Made of code only for those that take the task's input: what was on its way soon comes to its end. */
+  loopOver(receiver: Receiver, signals: Signals): RecordLoop {
+    const surroundings = { cell: this.cell, backpressure: this.#backpressure, signals }
+    const isInput = receiver === this.head || receiver === this.second
+    return isInput && !this.#plain ? fusedLoop(receiver, surroundings) : plainLoop(receiver, surroundings)
   }
 
   /** Opens all operators that are not open yet; from then on they are one chain. */

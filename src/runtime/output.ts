@@ -1,5 +1,6 @@
 import { hashKey, murmur, subtaskOfGroup } from '../core/key-groups.ts'
 import type { Receiver, RecordCell } from '../core/operator.ts'
+import type { RecordStep } from '../core/record-step.ts'
 import type { ChannelWriter } from '../protocol/channel.ts'
 import { BATCH_RECORDS } from '../protocol/channel.ts'
 import type { BatchWatermarks, Element, RecordBatch } from '../protocol/element.ts'
@@ -105,10 +106,18 @@ export abstract class Exchange implements Receiver {
     this.cell = cell
   }
 
+  get step(): RecordStep | undefined {
+    return undefined
+  }
+
   abstract onRecord(value: unknown): void
 }
 
 export class ForwardExchange extends Exchange {
+  override get step(): RecordStep {
+    return { kind: 'send', channel: this.channels[0]!, cell: this.cell }
+  }
+
   onRecord(value: unknown): void {
     this.channels[0]!.add(value, this.cell.timestamp)
   }
@@ -137,16 +146,23 @@ export class HashExchange extends Exchange {
     )
   }
 
-  onRecord(value: unknown): void {
-    this.channels[this.#subtaskOfGroup[this.#groupOf(value)]!]!.add(value, this.cell.timestamp)
+  override get step(): RecordStep {
+    return { kind: 'hash', fn: this.#keyOf, failure: this.#failure, exchange: this, cell: this.cell }
   }
 
-  #groupOf(value: unknown): number {
+  onRecord(value: unknown): void {
+    let channel: OutputChannel
     try {
-      return murmur(hashKey(this.#keyOf(value))) % this.#maxParallelism
+      channel = this.channelOf(this.#keyOf(value))
     } catch (error) {
       throw this.#failure(error)
     }
+    channel.add(value, this.cell.timestamp)
+  }
+
+  /** @throws SluiceError `INVALID_KEY` */
+  channelOf(key: unknown): OutputChannel {
+    return this.channels[this.#subtaskOfGroup[murmur(hashKey(key)) % this.#maxParallelism]!]!
   }
 }
 
@@ -169,10 +185,12 @@ export class BroadcastExchange extends Exchange {
 
 /** Several readers of one output, called one after the other. */
 export class FanOut implements Receiver {
+  readonly step: RecordStep
   readonly #receivers: readonly Receiver[]
 
   constructor(receivers: readonly Receiver[]) {
     this.#receivers = receivers
+    this.step = { kind: 'fan-out', outputs: receivers }
   }
 
   onRecord(value: unknown): void {
@@ -181,4 +199,4 @@ export class FanOut implements Receiver {
 }
 
 /** The output that nobody reads. */
-export const NOWHERE: Receiver = { onRecord: () => {} }
+export const NOWHERE: Receiver = { step: { kind: 'fan-out', outputs: [] }, onRecord: () => {} }

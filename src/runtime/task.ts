@@ -3,7 +3,7 @@ import { unreachable } from '../core/assert.ts'
 import type { SluiceError } from '../core/errors.ts'
 import { locateError } from '../core/errors.ts'
 import type { Receiver } from '../core/operator.ts'
-import { NO_TIMESTAMP, WATERMARK_END } from '../core/time.ts'
+import { WATERMARK_END } from '../core/time.ts'
 import { subtaskName } from '../graph/execution-plan.ts'
 import { BATCH_RECORDS } from '../protocol/channel.ts'
 import type { Element, RecordBatch } from '../protocol/element.ts'
@@ -15,6 +15,7 @@ import { ChannelRecorder } from './channel-recorder.ts'
 import { InputGate } from './input-gate.ts'
 import type { OperatorChain } from './operator-chain.ts'
 import { Pace } from './pace.ts'
+import type { RecordLoop } from './record-loop.ts'
 import { SnapshotWriter } from './snapshot-writer.ts'
 import type { SourceReading } from './split-reading.ts'
 import type { TaskBatch, TaskParts } from './task-parts.ts'
@@ -60,7 +61,8 @@ export class Task {
   #batchWatermarks = 0
   #nextWatermarkAt = NEVER
   #channel = 0
-  #receiver: Receiver
+  #loop: RecordLoop
+  readonly #loops = new Map<Receiver, RecordLoop>()
   #batchIndex = 0
   /** What comes before everything else. */
   readonly #replay: ChainReplay
@@ -100,7 +102,7 @@ export class Task {
     this.#snapshots = new SnapshotWriter(parts.chain, parts.reports, this.#now)
     this.#lastSnapshot = parts.lastCheckpoint
     this.#chain = parts.chain
-    this.#receiver = parts.chain.head
+    this.#loop = this.#loopOver(parts.chain.head)
     this.#recordsRead = parts.recordsRead
     const mode = parts.mode.holdsChannels ? 'exactly-once' : 'at-least-once'
     this.#aligner = new BarrierAligner(parts.inputs.length, parts.lastCheckpoint, mode)
@@ -294,7 +296,7 @@ export class Task {
   #stepReplay(): void {
     const batch = this.#replay.next()
     if (batch !== undefined) {
-      this.#receiver = this.#replay.entry!.receiver
+      this.#loop = this.#loopOver(this.#replay.entry!.receiver)
       this.#channel = NO_CHANNEL
       this.#start(batch)
     } else if (this.#parts.reading !== undefined) this.#endReplay()
@@ -341,7 +343,7 @@ export class Task {
   }
 
   #begin(batch: RecordBatch, channel: number): void {
-    this.#receiver = this.#parts.inputs[channel]!.side === 'second' ? this.#chain.second! : this.#chain.head
+    this.#loop = this.#loopOver(this.#parts.inputs[channel]!.side === 'second' ? this.#chain.second! : this.#chain.head)
     this.#channel = channel
     this.#start(batch)
     this.#recordsIn += batch.values.length
@@ -357,20 +359,18 @@ export class Task {
   /** Runs the records of the current batch down the chain until it is done or an output is full. */
   #handleBatch(): boolean {
     const { values, timestamps } = this.#batch!
-    const { backpressure, chain, signals } = this.#parts
-    const { cell } = chain
-    const receiver = this.#receiver
+    const { backpressure, signals } = this.#parts
     let index = this.#batchIndex
     this.#pace.begin()
     while (index < values.length && !backpressure.full) {
       // A watermark between two records acts between them: which records are late does not depend on how they were packed.
       if (index === this.#nextWatermarkAt && !this.#meetWatermark()) break
-      cell.timestamp = timestamps === undefined ? NO_TIMESTAMP : timestamps[index]!
-      receiver.onRecord(values[index])
-      index++
-      signals.beat()
+      const { urgent } = signals
+      // One that is due at once, as long as what waits for it is under way, is met at the next record.
+      const until = this.#isDue(urgent) ? index + 1 : this.#nextWatermarkAt > index ? this.#nextWatermarkAt : values.length
+      index = this.#loop(values, timestamps, index, until, urgent)
       if (backpressure.behind && !this.#catchUpNow()) break
-      if (signals.urgent > this.#lastSnapshot && this.#isUrgent) break
+      if (this.#isDue(signals.urgent)) break
     }
     this.#pace.end(index - this.#batchIndex)
     this.#batchIndex = index
@@ -383,6 +383,12 @@ export class Task {
     if (this.#pace.changed) this.#askForLess()
     this.#catchUp()
     return true
+  }
+
+  #loopOver(receiver: Receiver): RecordLoop {
+    let loop = this.#loops.get(receiver)
+    if (loop === undefined) this.#loops.set(receiver, (loop = this.#chain.loopOver(receiver, this.#parts.signals)))
+    return loop
   }
 
   /** False: what became due waits for room. */
@@ -510,7 +516,7 @@ export class Task {
       case 'records':
         this.#recordsRead += read.records.length
         this.#chain.cell.split = reading.split
-        this.#receiver = this.#chain.head
+        this.#loop = this.#loopOver(this.#chain.head)
         this.#channel = 0
         this.#start({ values: read.records, timestamps: undefined })
         // What the end of another split has made due comes first.
@@ -562,9 +568,12 @@ export class Task {
    * come, or the message that it was given up, and acknowledgements wait for their turn.
    */
   get #isUrgent(): boolean {
-    if (this.#recorder !== undefined || !this.#replay.done || this.#isReplaying) return false
-    const { urgent } = this.#parts.signals
-    return urgent > this.#lastSnapshot && urgent > this.#givenUp && !this.#aligner.isOver(urgent)
+    return this.#isDue(this.#parts.signals.urgent)
+  }
+
+  #isDue(urgent: number): boolean {
+    if (urgent <= this.#lastSnapshot || this.#recorder !== undefined || !this.#replay.done || this.#isReplaying) return false
+    return urgent > this.#givenUp && !this.#aligner.isOver(urgent)
   }
 
   /** False: what a watermark has made due is not carried out yet, or an operator waits for the world outside. */

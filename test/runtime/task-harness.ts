@@ -53,6 +53,8 @@ export interface HarnessOptions {
   readonly base?: (operator: string) => OperatorBase | undefined
   /** Key of the records on every input, for what is recorded of them. */
   readonly keyOf?: (value: unknown) => unknown
+  /** Operators call each other, and no code is made of the chain. */
+  readonly plain?: boolean
 }
 
 const EXACTLY_ONCE: CheckpointMode = { holdsChannels: true, readsOnce: false, stopsTheWorld: false }
@@ -121,6 +123,7 @@ export class TaskHarness {
         restored: lastCheckpoint,
         late: () => {},
         wake: () => void this.wakes++,
+        plain: options.plain ?? false,
       },
       (id, cell) =>
         id === last.id && outputs.length > 0 ? [{ output: 'main', exchange: new ForwardExchange(outputs, cell) }] : [],
