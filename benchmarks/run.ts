@@ -4,11 +4,12 @@ import { latency } from './latency.ts'
 import { micro } from './micro.ts'
 import { nexmark } from './nexmark.ts'
 import { peers } from './peers.ts'
+import { recovery } from './recovery.ts'
 import { scale } from './scale.ts'
 import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
 import { UsageError, whole } from './support/benchmark.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [interval, scale, latency, micro, nexmark, peers]
+const BENCHMARKS: readonly Benchmark[] = [interval, scale, latency, recovery, micro, nexmark, peers]
 
 const USAGE = `usage: npm run bench -- <name> [--quick] [--json] [--out <folder>]
 

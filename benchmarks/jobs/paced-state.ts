@@ -36,7 +36,7 @@ function expectedSum(records: number): number {
 const measured = latencySink(warmup)
 const state = job('paced-state', { parallelism })
 state
-  .from(paced({ count, rate, startMs: 0, at: (i, dueMs): Reading => ({ key: (i * STRIDE) % keys, dueMs }) }))
+  .from(paced({ count, rate, at: (i, dueMs): Reading => ({ key: (i * STRIDE) % keys, dueMs }) }))
   .keyBy((reading) => reading.key)
   .process({
     state: { count: valueState<number>() },

@@ -40,6 +40,8 @@ export interface CheckpointNote {
 
 export class JobProcess<O extends Outcome = Outcome> {
   readonly checkpoints: CheckpointNote[] = []
+  /** When the job said that it begins again, in milliseconds since 1970. */
+  readonly restartsAtMs: number[] = []
   /** Settles when the process has ended. @throws Error when it failed or its output is wrong */
   readonly outcome: Promise<O>
   readonly #child: ChildProcess
@@ -101,6 +103,7 @@ export class JobProcess<O extends Outcome = Outcome> {
   #note(line: string): void {
     if (!line.startsWith('{')) return
     const { event, checkpoint, durationMs, bytes } = JSON.parse(line) as { event: string } & CheckpointNote
+    if (event === 'restart') this.restartsAtMs.push(Date.now())
     if (event === 'checkpoint') this.checkpoints.push({ checkpoint, durationMs, bytes, atMs: Date.now() })
   }
 

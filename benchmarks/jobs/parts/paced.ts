@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Source, SplitReader } from 'sluice'
 import { monotonicMs } from './clock.ts'
@@ -13,10 +14,14 @@ export interface PacedOptions<T> {
   readonly count: number
   /** Records per second, over all subtasks together; 0: all of them are due at once. */
   readonly rate: number
-  /** When record 0 is due, by `monotonicMs`; 0: when the subtask begins. */
-  readonly startMs: number
+  /** So many records come first, as fast as they are taken: they bring state into being. */
+  readonly burst?: number
+  /** The file that says when the first record behind these is due, by `monotonicMs`. Without one that is when the subtask begins. */
+  readonly scheduleFile?: string
   /** A record, and when it was due. */
   readonly at: (i: number, dueMs: number) => T
+  /** A reader has been opened; it is told how long the next record has been due whenever records are read, and at the end. */
+  readonly opened?: (split: PacedSplit) => (behindMs: number) => void
 }
 
 export interface PacedSplit {
@@ -38,39 +43,58 @@ export function paced<T>(options: PacedOptions<T>): Source<T, PacedSplit, number
 class PacedReader<T> implements SplitReader<T, number> {
   readonly #options: PacedOptions<T>
   readonly #step: number
+  readonly #burst: number
   readonly #perMs: number
-  #startMs: number
+  /** When record `burst` is due; 0: not known yet. */
+  #startMs = 0
   #next: number
+  readonly #watch: ((behindMs: number) => void) | undefined
 
   constructor(options: PacedOptions<T>, split: PacedSplit, next: number) {
     this.#options = options
     this.#step = split.step
+    this.#burst = options.burst ?? 0
     this.#perMs = options.rate === 0 ? Number.POSITIVE_INFINITY : options.rate / 1000
-    this.#startMs = options.startMs
     this.#next = next
+    this.#watch = options.opened?.(split)
   }
 
   poll(max: number): readonly T[] | null | Promise<readonly T[]> {
-    const { count, at } = this.#options
-    if (this.#next >= count) return null
-    if (this.#startMs === 0) this.#startMs = monotonicMs() - this.#next / this.#perMs
-    const due = this.#due
+    if (this.#next >= this.#options.count) {
+      this.#watch?.(0)
+      return null
+    }
+    const due = this.#due()
     // A promise, so that the engine asks again as soon as a timer can: after an empty answer it would wait for 5 ms.
     if (due <= this.#next) return pause(1, [])
     const end = Math.min(due, this.#next + max * this.#step)
+    const { at } = this.#options
     const records: T[] = []
     let i = this.#next
-    for (; i < end; i += this.#step) records.push(at(i, this.#startMs + i / this.#perMs))
+    for (; i < end; i += this.#step) records.push(at(i, this.#startMs + (i - this.#burst) / this.#perMs))
     this.#next = i
+    this.#watch?.(this.#behindMs)
     return records
   }
 
   /** The first record that is not due. */
-  get #due(): number {
+  #due(): number {
     const { count } = this.#options
-    return this.#perMs === Number.POSITIVE_INFINITY
-      ? count
-      : Math.min(count, Math.ceil((monotonicMs() - this.#startMs) * this.#perMs))
+    if (this.#next < this.#burst) return this.#burst
+    if (this.#startMs === 0 && !this.#readSchedule()) return 0
+    if (this.#perMs === Number.POSITIVE_INFINITY) return count
+    return Math.min(count, this.#burst + Math.ceil((monotonicMs() - this.#startMs) * this.#perMs))
+  }
+
+  #readSchedule(): boolean {
+    const { scheduleFile } = this.#options
+    if (scheduleFile === undefined) this.#startMs = monotonicMs() - (this.#next - this.#burst) / this.#perMs
+    else if (existsSync(scheduleFile)) this.#startMs = Number(readFileSync(scheduleFile, 'utf8'))
+    return this.#startMs > 0
+  }
+
+  get #behindMs(): number {
+    return this.#next < this.#burst ? 0 : Math.max(0, monotonicMs() - this.#startMs - (this.#next - this.#burst) / this.#perMs)
   }
 
   position(): number {
