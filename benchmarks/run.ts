@@ -6,10 +6,11 @@ import { nexmark } from './nexmark.ts'
 import { peers } from './peers.ts'
 import { recovery } from './recovery.ts'
 import { scale } from './scale.ts'
+import { size } from './size.ts'
 import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
 import { UsageError, whole } from './support/benchmark.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [interval, scale, latency, recovery, micro, nexmark, peers]
+const BENCHMARKS: readonly Benchmark[] = [interval, scale, latency, recovery, size, micro, nexmark, peers]
 
 const USAGE = `usage: npm run bench -- <name> [--quick] [--json] [--out <folder>]
 

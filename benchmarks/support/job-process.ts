@@ -112,7 +112,7 @@ export class JobProcess<O extends Outcome = Outcome> {
     while (!this.#ended) {
       const status = await askJob(this.#stateFolder, 'status', {}, ANSWER_MS).catch(notRunningYet)
       if (status?.state === 'running' && status.tasks[0]!.recordsIn > records) return
-      await pause(50)
+      await pause(5)
     }
     await this.outcome
     throw new Error(`the job ended before it had read ${records} records`)

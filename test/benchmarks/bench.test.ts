@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { IntervalResult } from '../../benchmarks/interval.ts'
+import type { LatencyResult } from '../../benchmarks/latency/result.ts'
+import type { RecoveryResult } from '../../benchmarks/recovery.ts'
 import type { ScaleResult } from '../../benchmarks/scale.ts'
+import type { SizeResult } from '../../benchmarks/size.ts'
 
 // Nothing here looks at a time: the benchmarks must run, verify what they ran, and write what can be read.
 
@@ -102,6 +105,52 @@ test('scale measures one thread without and with an exchange, and several', () =
   expect(cases[1]!.ofForced).toEqual({ median: 1, min: 1, max: 1 })
   for (const { recordsPerSecond, ofForced } of cases) expect(recordsPerSecond.min * ofForced.min).toBeGreaterThan(0)
   expect(drawn('scale', 'scale.svg')).toContain('parallelism 2, exchange forced')
+})
+
+test('latency counts from the schedule, to the output and to the commit', () => {
+  const { status, stdout } = bench('latency', '--quick', '--keys', '1000', '--out', join(out, 'latency'))
+  expect(status).toBe(0)
+  expect(stdout).toContain('the output of every run was verified')
+  const { cases } = JSON.parse(readFileSync(join(out, 'latency', 'latency.json'), 'utf8')) as LatencyResult
+  expect(cases.map(({ load, every }) => [load, every])).toEqual([
+    ['50%', 'off'],
+    ['50%', '1s'],
+    ['50%', '100ms'],
+  ])
+  for (const { output, committed, measured } of cases) {
+    expect(measured).toBeGreaterThan(0)
+    for (const { p50, p99, p9999, max } of [output, committed ?? output]) {
+      expect(p50).toBeLessThanOrEqual(p99)
+      expect(p99).toBeLessThanOrEqual(p9999)
+      expect(p9999).toBeLessThanOrEqual(max)
+    }
+  }
+  expect(cases[0]!.committed).toBeNull()
+  expect(drawn('latency', 'latency.svg')).toContain('99.9 %')
+})
+
+test('recovery tells the stages of each kind of failure', () => {
+  const { status, stdout } = bench('recovery', '--quick', '--out', join(out, 'recovery'))
+  expect(status).toBe(0)
+  expect(stdout).toContain('nothing lost, nothing twice')
+  const { cases } = JSON.parse(readFileSync(join(out, 'recovery', 'recovery.json'), 'utf8')) as RecoveryResult
+  expect(cases.map(({ failure }) => failure)).toEqual(['kill', 'kill-cold', 'throw'])
+  for (const { samples } of cases) {
+    for (const { stages } of samples) for (const ms of Object.values(stages)) expect(ms).toBeGreaterThanOrEqual(0)
+  }
+  drawn('recovery', 'recovery.svg')
+})
+
+test('size tells what checkpoints write and how the file grows', () => {
+  const { status } = bench('size', '--quick', '--out', join(out, 'size'))
+  expect(status).toBe(0)
+  const { bytes, growth } = JSON.parse(readFileSync(join(out, 'size', 'size.json'), 'utf8')) as SizeResult
+  expect(bytes.map(({ changed }) => changed)).toEqual([4, 40, 400, 2520, 4000])
+  for (const { ofChanged } of bytes) expect(ofChanged).toBeGreaterThan(1)
+  expect(bytes.at(-1)!.ofFull).toBe(1)
+  expect(growth.map(({ checkpoints }) => checkpoints)).toEqual([3, 10])
+  drawn('size', 'size.svg')
+  drawn('size', 'size-growth.svg')
 })
 
 /** A picture that can be shown. */
