@@ -1,8 +1,7 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Peer } from './peers/catalogue.ts'
 import { FAMILIES, PEERS } from './peers/catalogue.ts'
+import { prepareJava } from './peers/java-project.ts'
 import type { PeerSize } from './peers/peer-process.ts'
 import { runPeer } from './peers/peer-process.ts'
 import { peersChart, report } from './peers/report.ts'
@@ -12,6 +11,7 @@ import { CHAIN_PERIOD } from './peers/workload.ts'
 import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
 import { chosen, UsageError } from './support/benchmark.ts'
 import { describeEnvironment, environmentLine, revision } from './support/environment.ts'
+import { writeResults } from './support/results.ts'
 import { perSecond } from './support/table.ts'
 
 /*
@@ -28,7 +28,7 @@ const PAUSE_MS = 300
 
 export const peers: Benchmark = {
   name: 'peers',
-  question: 'how fast is the same work elsewhere? RxJS, most, and a loop by hand',
+  question: 'how fast is the same work elsewhere? RxJS, most, a loop by hand, and in Java Flink, Kafka Streams, Jet',
   flags: { only: `<names>: of ${FAMILIES.join(', ')}, separated by commas; sluice always runs` },
   run,
 }
@@ -37,7 +37,7 @@ async function run(options: BenchmarkOptions): Promise<void> {
   const keys = options.keys ?? (options.quick ? 1_000 : KEYS)
   if (options.records !== undefined && options.records % keys !== 0)
     throw new UsageError(`--records (${options.records}) must be a multiple of the ${keys} keys: the totals are known in advance`)
-  const taking = choose(options)
+  const { taking, leftOut } = choose(options)
   const environment = describeEnvironment()
   process.stdout.write(`${environmentLine(environment)}\n${keys.toLocaleString('en-US')} keys\n\n`)
   const runs = await runAll(taking, options, keys)
@@ -47,17 +47,25 @@ async function run(options: BenchmarkOptions): Promise<void> {
     environment,
     revisionAtEnd: revision(),
     parameters: { quick: options.quick, keys, rounds: Math.max(...runs.map(({ round }) => round)) },
+    leftOut,
     versions: Object.assign({}, ...runs.map((run) => run.versions)),
     peers: summarise(ran, runs),
     runs,
   }
   process.stdout.write(report(result))
-  if (options.json || !options.quick) write(options.out, result)
+  writeResults(options, result, { 'peers.svg': peersChart(result) })
 }
 
-export function choose({ flags }: Pick<BenchmarkOptions, 'flags'>): readonly Peer[] {
+/** A quick run leaves Java out unless it is asked for by name: a virtual machine takes longer to start than the rest takes in all. */
+export function choose({ quick, flags }: Pick<BenchmarkOptions, 'quick' | 'flags'>): {
+  readonly taking: readonly Peer[]
+  readonly leftOut: string | null
+} {
   const families = chosen(flags['only'], '--only', FAMILIES)
-  return PEERS.filter(({ family }) => family === 'sluice' || families.includes(family))
+  const asked = PEERS.filter(({ family }) => family === 'sluice' || families.includes(family))
+  if (!asked.some(({ runtime }) => runtime === 'java')) return { taking: asked, leftOut: null }
+  const leftOut = quick && flags['only'] === undefined ? 'a quick run has them only with --only' : (prepareJava() ?? null)
+  return { taking: leftOut === null ? asked : asked.filter(({ runtime }) => runtime !== 'java'), leftOut }
 }
 
 async function runAll(taking: readonly Peer[], options: BenchmarkOptions, keys: number): Promise<readonly PeerRun[]> {
@@ -95,11 +103,4 @@ function smallSize(peer: Peer, { records = 300_000 }: BenchmarkOptions, keys: nu
 function wholePeriods({ work }: Peer, keys: number, records: number): number {
   const period = work === 'chain' ? CHAIN_PERIOD : keys
   return period * Math.max(1, Math.round(records / period))
-}
-
-function write(folder: string, result: PeersResult): void {
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'peers.json'), `${JSON.stringify(result, null, 2)}\n`)
-  writeFileSync(join(folder, 'peers.svg'), peersChart(result))
-  process.stdout.write(`written: ${join(folder, 'peers.json')}, ${join(folder, 'peers.svg')}\n`)
 }

@@ -5,7 +5,7 @@ import type { KeyKind } from './workload.ts'
  * full run: how long the clock waits, and how long it then runs. Where checkpoints are taken every 10 s, one of them falls into the timed part.
  */
 
-export const FAMILIES = ['sluice', 'by-hand', 'rxjs', 'most'] as const
+export const FAMILIES = ['sluice', 'by-hand', 'rxjs', 'most', 'flink', 'kafka-streams', 'jet'] as const
 export type Family = (typeof FAMILIES)[number]
 
 export type Work = 'count-string' | 'count-integer' | 'chain'
@@ -22,7 +22,8 @@ export interface Peer {
   readonly label: string
   /** What it promises, and how durable that is. */
   readonly promise: string
-  /** File in this folder, without its ending. */
+  readonly runtime: 'node' | 'java'
+  /** File in this folder, or class in the package `peers` of the Java project, without its ending. */
   readonly program: string
   /** Besides the records, the keys and the warm-up. */
   readonly flags: readonly string[]
@@ -43,6 +44,7 @@ type Details = Omit<Peer, 'id' | 'work' | 'flags'> & { readonly name: string; re
 
 const NO_PROMISE = 'none'
 const DURABLE = 'exactly-once, every 10 s, LMDB synced to disk'
+const FLINK_FILES = 'exactly-once, every 10 s, local files'
 
 function countPeers(kind: KeyKind): readonly Peer[] {
   const work: Work = `count-${kind}`
@@ -62,6 +64,9 @@ function countDetails(kind: KeyKind): readonly Details[] {
     { name: 'sluice-1', label: 'Sluice, 1 thread, no exchange', ...SLUICE, flags: parallelism(1), rate: 2.5e6, everyRounds: 3 },
     { name: 'rxjs', label: 'RxJS, 1 thread', family: 'rxjs', program: 'rxjs-count', ...LIBRARY, rate: 6e6 },
     { name: 'most-core', label: '@most/core, 1 thread', family: 'most', program: 'most-core-count', ...LIBRARY, rate: 8e6 },
+    { name: 'flink-heap', label: 'Flink, heap', ...FLINK, flags: ['--backend', 'hashmap', '--reuse', 'on'], rate: 2e6 },
+    { name: 'flink-rocksdb', label: 'Flink, RocksDB', ...FLINK, flags: ['--backend', 'rocksdb', '--reuse', 'on'], rate: 0.35e6 },
+    ...(strings ? STRINGS_ONLY : []),
   ]
 }
 
@@ -72,6 +77,7 @@ function parallelism(threads: number): readonly string[] {
 const SLUICE = {
   family: 'sluice',
   program: 'sluice-count',
+  runtime: 'node',
   promise: DURABLE,
   warmUpSeconds: 3.5,
   timedSeconds: 8.5,
@@ -79,13 +85,60 @@ const SLUICE = {
 const BY_HAND = {
   family: 'by-hand',
   program: 'by-hand-count',
+  runtime: 'node',
   promise: NO_PROMISE,
   warmUpSeconds: 1.5,
   timedSeconds: 2.5,
   everyRounds: 1,
 } as const
-const LIBRARY = { promise: NO_PROMISE, warmUpSeconds: 1, timedSeconds: 2, everyRounds: 3 } as const
-const CHAIN = { promise: NO_PROMISE, warmUpSeconds: 1, timedSeconds: 2, everyRounds: 1 } as const
+const LIBRARY = { runtime: 'node', promise: NO_PROMISE, warmUpSeconds: 1, timedSeconds: 2, everyRounds: 3 } as const
+const FLINK = {
+  family: 'flink',
+  program: 'FlinkCount',
+  runtime: 'java',
+  promise: FLINK_FILES,
+  warmUpSeconds: 8,
+  timedSeconds: 8,
+  everyRounds: 2,
+} as const
+
+/** Peers for which one kind of keys is enough. */
+const STRINGS_ONLY: readonly Details[] = [
+  {
+    ...FLINK,
+    name: 'flink-heap-copies',
+    label: 'Flink, heap, no object reuse',
+    flags: ['--backend', 'hashmap', '--reuse', 'off'],
+    rate: 1e6,
+    everyRounds: 3,
+  },
+  {
+    name: 'kafka-streams',
+    family: 'kafka-streams',
+    label: 'Kafka Streams, test driver, 1 thread',
+    promise: 'none: no broker, no changelog; an upper bound of its operators',
+    runtime: 'java',
+    program: 'KafkaStreamsCount',
+    rate: 0.5e6,
+    warmUpSeconds: 6,
+    timedSeconds: 5,
+    everyRounds: 3,
+  },
+  {
+    name: 'jet',
+    family: 'jet',
+    label: 'Hazelcast Jet, 2 threads',
+    promise: 'exactly-once, every 10 s, in memory',
+    runtime: 'java',
+    program: 'JetCount',
+    rate: 1e6,
+    warmUpSeconds: 8,
+    timedSeconds: 8,
+    everyRounds: 3,
+  },
+]
+
+const CHAIN = { runtime: 'node', promise: NO_PROMISE, warmUpSeconds: 1, timedSeconds: 2, everyRounds: 1 } as const
 
 const CHAIN_PEERS: readonly Peer[] = [
   { name: 'sluice', family: 'sluice', label: 'Sluice, checkpoints off', program: 'sluice-chain', rate: 25e6 } as const,

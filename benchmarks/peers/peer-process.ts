@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import type { Peer } from './catalogue.ts'
+import { javaCommand } from './java-project.ts'
 import type { PeerOutcome } from './tally.ts'
 
 /** What a peer is to do in one run. */
@@ -38,6 +39,7 @@ export async function runPeer(peer: Peer, size: PeerSize): Promise<PeerOutcome> 
 
 function commandOf(peer: Peer, { records, warmUp, keys }: PeerSize, folder: string): readonly [string, readonly string[]] {
   const flags = ['--records', String(records), '--warm-up', String(warmUp), '--keys', String(keys), ...peer.flags]
+  if (peer.runtime === 'java') return javaCommand(peer.program, [...flags, '--folder', folder])
   const file = join(import.meta.dirname, `${peer.program}.ts`)
   const engine = peer.family === 'sluice' ? ['--state-directory', folder, '--fresh', '--quiet'] : []
   return [process.execPath, ['--conditions=@sluice/source', file, ...flags, ...engine]]

@@ -6,14 +6,15 @@ import type { PeerResult, PeersResult } from './result.ts'
 
 const HEADER = ['', 'records/s', 'min - max', 'Sluice is', 'by round', 'cpu s/M', 'checkpoints', 'guarantee']
 
-export function report({ environment, revisionAtEnd, peers, runs, versions }: PeersResult): string {
+export function report({ environment, revisionAtEnd, leftOut, peers, runs, versions }: PeersResult): string {
   const tables = WORKS.map(({ work, title }) => {
     const rows = peers.filter((peer) => peer.work === work).map(rowOf)
     return rows.length === 0 ? '' : `${title}\n\n${renderTable(HEADER, rows)}\n`
   })
   const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
   const edited = revisionAtEnd === environment.revision ? '' : `the engine was edited meanwhile: ${revisionAtEnd} at the end\n`
-  return `${tables.join('')}the totals of all ${runs.length} runs were verified\n${named.join(', ')}\n${edited}`
+  const missing = leftOut === null ? '' : `left out, the peers in Java: ${leftOut}\n`
+  return `${tables.join('')}the totals of all ${runs.length} runs were verified\n${named.join(', ')}\n${missing}${edited}`
 }
 
 function rowOf({ label, promise, ours, recordsPerSecond, sluiceAgainstIt, cpuSecondsPerMillion, checkpoints }: PeerResult) {

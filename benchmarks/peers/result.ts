@@ -13,6 +13,8 @@ export interface PeersResult {
   /** The engine's revision after the last run. */
   readonly revisionAtEnd: string
   readonly parameters: { readonly quick: boolean; readonly keys: number; readonly rounds: number }
+  /** Why some peers did not take part. */
+  readonly leftOut: string | null
   readonly versions: Readonly<Record<string, string>>
   readonly peers: readonly PeerResult[]
   /** Every run, in the order in which they ran. */

@@ -31,7 +31,7 @@ function peers(...args: readonly string[]) {
 describe('a quick run', () => {
   let printed: ReturnType<typeof peers>
   let result: PeersResult
-  const inJavaScript = PEERS
+  const inJavaScript = PEERS.filter(({ runtime }) => runtime === 'node')
 
   beforeAll(() => {
     printed = peers('--quick', '--keys', '1000', '--records', '60000', '--out', out)
@@ -43,6 +43,11 @@ describe('a quick run', () => {
     expect(printed.status).toBe(0)
     expect(result.runs.map(({ peer }) => peer)).toEqual(inJavaScript.map(({ id }) => id))
     expect(printed.stdout).toContain(`the totals of all ${inJavaScript.length} runs were verified`)
+  })
+
+  test('says that the peers in Java are left out', () => {
+    expect(result.leftOut).toBe('a quick run has them only with --only')
+    expect(printed.stdout).toContain('left out, the peers in Java')
   })
 
   test('has the totals that were known before', () => {
@@ -69,12 +74,12 @@ describe('a quick run', () => {
 })
 
 test('only the peers that are named run, and Sluice beside them', () => {
-  const taking = choose({ flags: { only: 'rxjs,by-hand' } })
+  const { taking } = choose({ quick: true, flags: { only: 'rxjs,by-hand' } })
   expect(new Set(taking.map(({ family }) => family))).toEqual(new Set(['sluice', 'rxjs', 'by-hand']))
 })
 
 test.each([
-  { args: ['--only', 'spark'], says: "--only knows sluice, by-hand, rxjs, most, not 'spark'" },
+  { args: ['--only', 'spark'], says: "--only knows sluice, by-hand, rxjs, most, flink, kafka-streams, jet, not 'spark'" },
   { args: ['--keys', '1000', '--records', '1500'], says: 'must be a multiple of the 1000 keys' },
 ])('refuses $args', ({ args, says }) => {
   const { stderr, status } = peers(...args)
