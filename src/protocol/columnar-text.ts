@@ -33,10 +33,10 @@ const REPEATED_MIN = 32
 const SLOTS = 1024
 const PROBES_MAX = 8
 
-/** Says that a column is not written as text. */
-export class TooMuchText extends Error {}
-
-/** Writes the strings from `at` on and returns where the part ends. Which form it takes depends on them alone. */
+/**
+ * Writes the strings from `at` on and returns where the part ends. Which form it takes depends on them alone.
+ * @throws when they are longer than a text can be, or when somebody has changed how all arrays become JSON
+ */
 export function writeText(frame: FrameWriter, strings: readonly string[], at: number): number {
   const distinct = strings.length < REPEATED_MIN ? undefined : distinctOf(strings)
   if (distinct === undefined) return writeStrings(frame, strings, at)
@@ -108,7 +108,7 @@ function writeStrings(frame: FrameWriter, strings: readonly string[], at: number
     characters += length
     if (length > longest) longest = length
   }
-  if (characters > CHARACTERS_MAX) throw new TooMuchText('the strings of a column make a text that is too long')
+  if (characters > CHARACTERS_MAX || 'toJSON' in strings) throw new Error('strings that JSON cannot take as they are')
   if (longest <= SHORT_LENGTH_MAX) {
     const block = strings.join('')
     if (isLatin1(block)) return writeShort(frame, strings, block, at)

@@ -1,8 +1,10 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { BatchCodec } from '../../src/protocol/batch-codec.ts'
 import type { Element, RecordBatch } from '../../src/protocol/element.ts'
-import { contractValue, difference, HOSTILE_VALUES, REFUSED_VALUES } from './values.ts'
+import { batchOfRecords, contractValue, difference, HOSTILE_VALUES, REFUSED_VALUES } from './values.ts'
 
 /** What every codec for batches must do, whatever it does it with. */
 export function describeBatchCodec(create: () => BatchCodec): void {
@@ -188,6 +190,105 @@ export function describeBatchCodec(create: () => BatchCodec): void {
         }),
         { numRuns: 300 },
       )
+    })
+  })
+
+  describe('records that look alike', () => {
+    test('come back unchanged, batch after batch, also where one of them is different', () => {
+      fc.assert(
+        fc.property(fc.array(batchOfRecords(), { minLength: 1, maxLength: 5 }), (batches) => {
+          for (const values of batches) expectSame(batch(values), roundTrip(batch(values)))
+        }),
+        { numRuns: 300 },
+      )
+    })
+
+    test('of several kinds in one batch keep their order', () => {
+      const values = Array.from({ length: 300 }, (_, index) => {
+        if (index % 7 === 0) return { person: index, name: `name ${index}` }
+        if (index % 5 === 0) return [index, `pair ${index}`]
+        if (index % 11 === 0) return index / 3
+        if (index % 13 === 0) return new Map([[index, index]])
+        return { auction: index, bidder: { id: index * 2, name: index % 3 === 0 ? null : 'x'.repeat(index % 20) } }
+      })
+      expectSame(batch(values), roundTrip(batch(values)))
+      expectSame(batch(values.toReversed()), roundTrip(batch(values.toReversed())))
+    })
+
+    test('may change from batch to batch', () => {
+      const rows = Array.from({ length: 40 }, (_, index) => index)
+      const kinds: readonly ((index: number) => unknown)[] = [
+        (index) => ({ a: index, b: 'x' }),
+        (index) => ({ a: index / 2, b: 'x' }),
+        (index) => ({ a: index === 20 ? null : index, b: index === 39 ? undefined : 'x' }),
+        (index) => ({ b: 'x', a: index }),
+        (index) => ({ a: index === 30 ? 'text' : index, b: 'x' }),
+        (index) => ({ a: { deep: index, deeper: { at: index % 2 === 0 } }, b: 'x' }),
+        (index) => ({ a: index === 10 ? null : { deep: index, deeper: { at: -0 } }, b: 'x' }),
+        (index) => ({ a: index === 10 ? { deep: 1, more: 1 } : { deep: index }, b: 'x' }),
+        (index) => (index === 20 ? { a: 1 } : { a: index, b: 'x' }),
+        (index) => ({ a: new Date(index), b: BigInt(index) ** 3n, c: [index, 'x'], d: index % 3 === 0 }),
+        (index) => ({ a: new Date(Number.NaN), b: 2n ** 70n, c: [index], d: null }),
+      ]
+      for (const kind of [...kinds, ...kinds.toReversed(), ...kinds])
+        expectSame(batch(rows.map(kind)), roundTrip(batch(rows.map(kind))))
+    })
+
+    test('keep strings of every kind, repeated or not', () => {
+      const texts: readonly ((index: number) => string)[] = [
+        (index) => `${index}`,
+        () => '',
+        (index) => ['a', 'b', 'c', ''][index % 4]!,
+        (index) => 'é'.repeat(index % 13),
+        (index) => `a long string with "quotes" and \\ in it, number ${index}`,
+        (index) => `\u0000\n\u2028 ${index} and some more than that`,
+        (index) => (index % 2 === 0 ? '\ud83d' : '\udc4d'),
+        (index) => `日本語 ${index % 3}`,
+        (index) => (index === 100 ? '日' : 'plain'),
+        (index) => 'x'.repeat(index),
+      ]
+      for (const length of [1, 2, 31, 32, 33, 300]) {
+        for (const text of texts) {
+          const values = Array.from({ length }, (_, index) => ({ text: text(index), index }))
+          expectSame(batch(values), roundTrip(batch(values)))
+          expectSame(batch(values.map((value) => value.text)), roundTrip(batch(values.map((value) => value.text))))
+        }
+      }
+    })
+
+    test('may have accessors: what comes back is what one of them gave', () => {
+      let reads = 0
+      const odd = (): object =>
+        Object.defineProperty({ a: 1 }, 'b', {
+          get: () => [1, 'x', null, 0.5][reads++ % 4],
+          enumerable: true,
+          configurable: true,
+        })
+      for (let round = 0; round < 8; round++) {
+        const values = [{ a: 1, b: 2 }, odd(), { a: 1, b: 3 }]
+        const [, { b }] = (roundTrip(batch(values)) as RecordBatch).values as [unknown, { b: unknown }]
+        expect([1, 'x', null, 0.5]).toContain(b)
+      }
+    })
+
+    test('leave nothing of their frame behind: a string that is kept does not keep those beside it', () => {
+      setFlagsFromString('--expose-gc')
+      const collect = runInNewContext('gc') as () => void
+      for (const length of [12, 13, 60]) {
+        const kept: unknown[] = []
+        const usedBytes = (): number => {
+          collect()
+          return process.memoryUsage().heapUsed
+        }
+        const before = usedBytes()
+        for (let round = 0; round < 200; round++) {
+          const values = Array.from({ length: 500 }, (_, index) => ({ text: `${round}/${index}`.padEnd(length, '.') }))
+          kept.push(((roundTrip(batch(values)) as RecordBatch).values[250] as { text: string }).text)
+        }
+        // Blocks of 500 strings each would be 1.2 MB to 6 MB.
+        expect(usedBytes() - before).toBeLessThan(600_000)
+        expect(kept).toHaveLength(200)
+      }
     })
   })
 

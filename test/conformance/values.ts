@@ -284,6 +284,34 @@ export function contractValue(): fc.Arbitrary<unknown> {
   })).value
 }
 
+/** Records with the same names, each of whose fields holds values of one kind; now and then a field or a record is another one. */
+export function batchOfRecords(): fc.Arbitrary<unknown[]> {
+  const field: fc.Arbitrary<fc.Arbitrary<unknown>> = fc.constantFrom<fc.Arbitrary<unknown>>(
+    fc.integer(),
+    fc.double(),
+    fc.boolean(),
+    fc.string({ unit: 'binary', maxLength: 30 }),
+    fc.array(fc.nat(0xffff), { maxLength: 14 }).map((units) => String.fromCharCode(...units)),
+    fc.constantFrom('Aix', 'Bonn', 'Cádiz', ''),
+    fc.bigInt({ min: -(2n ** 64n), max: 2n ** 63n - 1n }),
+    fc.date({ noInvalidDate: false }),
+    fc.constantFrom(null, undefined, 1, -0),
+    fc.tuple(fc.integer(), fc.string()),
+    fc.option(fc.record({ x: fc.double(), y: fc.option(fc.string()) })),
+    contractValue(),
+  )
+  const name = fc.oneof(fc.constantFrom('id', 'name', 'a b', '日', '"', '0', '__proto__', 'constructor'), fc.string())
+  return fc.uniqueArray(fc.tuple(name, field), { minLength: 1, maxLength: 5, selector: ([each]) => each }).chain((fields) => {
+    const row = fc.tuple(...fields.map(([, value]) => value)).map((values) => {
+      return plainObject(
+        fields.map(([each], index) => [each, values[index]] as const),
+        false,
+      )
+    })
+    return fc.array(fc.oneof({ weight: 20, arbitrary: row }, { weight: 1, arbitrary: contractValue() }), { maxLength: 40 })
+  })
+}
+
 function plainObject(entries: readonly (readonly [string, unknown])[], withoutPrototype: boolean): object {
   const object: object = withoutPrototype ? Object.create(null) : {}
   for (const [name, value] of entries) {
