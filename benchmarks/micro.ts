@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import Timed from 'benchmark'
 import { tumblingWindow } from '../operators/windows/assigners.ts'
 import { onWatermark } from '../operators/windows/triggers.ts'
@@ -7,6 +8,8 @@ import type { WindowFunction } from '../operators/windows/window-function.ts'
 import { windowOperator } from '../operators/windows/window-operator.ts'
 import { keyGroupOf } from '../src/core/key-groups.ts'
 import type { OperatorContext, Receiver } from '../src/core/operator.ts'
+import type { BatchCodec } from '../src/protocol/batch-codec.ts'
+import { ColumnarCodec } from '../src/protocol/columnar-codec.ts'
 import type { RecordBatch } from '../src/protocol/element.ts'
 import { MessagePackCodec } from '../src/protocol/message-pack-codec.ts'
 import { createRing, RingReader, RingWriter } from '../src/protocol/ring.ts'
@@ -91,10 +94,10 @@ function measure(piece: Piece, quick: boolean): PieceResult {
 
 function pieces(): readonly (() => Piece)[] {
   return [
-    () => encode('encode {key,value,time}', readings()),
-    () => decode('decode {key,value,time}', readings()),
-    () => encode('encode bids', bids()),
-    () => decode('decode bids', bids()),
+    ...codecPieces('{key,value,count} of integers', counters),
+    ...codecPieces('{key,value,time}', readings),
+    ...codecPieces('bids without their texts', bareBids),
+    ...codecPieces('bids', bids),
     () => ring('ring write + read, batches of readings', readings()),
     () => ring('ring write + read, batches of bids', bids()),
     ...[1e3, 1e4, 1e5, 1e6].map((keys) => () => table(keys)),
@@ -105,22 +108,50 @@ function pieces(): readonly (() => Piece)[] {
 
 // Records
 
+function counters(): RecordBatch {
+  return batchOf((i) => ({ key: (i * 7919) % 100_000, value: i % 1000, count: i }))
+}
+
 function readings(): RecordBatch {
   return batchOf((i) => ({ key: keyOf(i * 7919), value: i % 1000, time: START_MS + i }))
 }
 
-/** Shaped like the bids of Nexmark. */
+/** Shaped like the bids of Nexmark: four channels get half of them, with an address each, and the last text is random. */
 function bids(): RecordBatch {
   const channels = ['Google', 'Facebook', 'Baidu', 'Apple']
-  return batchOf((i) => ({
+  return batchOf((i) => {
+    const isHot = i % 2 === 0
+    const channel = isHot ? channels[(i >>> 1) % channels.length]! : `channel-${(i * 7919) % 10_000}`
+    const folders = [0, 5, 10].map((from) => lettersOf(isHot ? channel.length : i).slice(from, from + 5)).join('/')
+    return {
+      ...bidNumbers(i),
+      channel,
+      url: `https://www.nexmark.com/${folders}/item.htm?query=1${isHot ? '' : `&channel_id=${i}`}`,
+      extra: lettersOf(i * 31 + 7).slice(0, 30 + (i % 30)),
+    }
+  })
+}
+
+function bareBids(): RecordBatch {
+  return batchOf(bidNumbers)
+}
+
+function bidNumbers(i: number): { auction: number; bidder: number; price: number; dateTime: number } {
+  return {
     auction: 1000 + ((i * 31) % 700),
     bidder: 1000 + ((i * 17) % 900),
     price: 100 + ((i * 7919) % 99_000),
-    channel: channels[i % channels.length],
-    url: `https://www.nexmark.com/items/${(i * 7919) % 10_000}/item.htm?query=1`,
     dateTime: START_MS + i * 10,
-    extra: 'abcdefghijklmnopqrstuvwxyz'.repeat(2).slice(0, 20 + (i % 30)),
-  }))
+  }
+}
+
+/** 60 letters that look random, the same for the same seed. */
+function lettersOf(seed: number): string {
+  let state = seed + 1
+  return Array.from({ length: 60 }, () => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff
+    return String.fromCharCode(97 + ((state >>> 16) % 26))
+  }).join('')
 }
 
 function batchOf(recordAt: (i: number) => unknown): RecordBatch {
@@ -134,20 +165,28 @@ function keyOf(i: number): string {
 
 // Pieces
 
-function encode(name: string, batch: RecordBatch): Piece {
-  const codec = new MessagePackCodec()
-  return { name, records: BATCH, call: () => codec.encode(batch) }
+/** Both codecs one after the other, each way: their ratio is what counts. */
+function codecPieces(records: string, batch: () => RecordBatch): readonly (() => Piece)[] {
+  const codecs = [() => new ColumnarCodec(), () => new MessagePackCodec()]
+  return [
+    ...codecs.map((create) => () => encode(create(), records, batch())),
+    ...codecs.map((create) => () => decode(create(), records, batch())),
+  ]
 }
 
-function decode(name: string, batch: RecordBatch): Piece {
-  const codec = new MessagePackCodec()
+function encode(codec: BatchCodec, records: string, batch: RecordBatch): Piece {
+  return { name: `encode ${records}, ${codec.name}`, records: BATCH, call: () => codec.encode(batch) }
+}
+
+function decode(codec: BatchCodec, records: string, batch: RecordBatch): Piece {
   const bytes = codec.encode(batch).slice()
-  return { name, records: BATCH, call: () => codec.decode(bytes) }
+  if (!isDeepStrictEqual(codec.decode(bytes), batch)) throw new Error(`the codec ${codec.name} changed a batch of ${records}`)
+  return { name: `decode ${records}, ${codec.name}`, records: BATCH, call: () => codec.decode(bytes) }
 }
 
 /** Bytes only: what the codec does is measured above. One thread holds both ends, so nobody waits. */
 function ring(name: string, batch: RecordBatch): Piece {
-  const bytes = new MessagePackCodec().encode(batch).slice()
+  const bytes = new ColumnarCodec().encode(batch).slice()
   const shared = createRing()
   const [writer, reader] = [new RingWriter(shared), new RingReader(shared)]
   const call = (): void => {

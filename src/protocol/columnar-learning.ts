@@ -97,15 +97,11 @@ function widenedBranch(
 
 /** The names of a plain object; `undefined` when it has none, too many, or one that is not ordinary. */
 function namesOf(value: object): readonly string[] | undefined {
-  const names: string[] = []
-  for (const name in value) {
-    if (names.length === LEAVES_MAX || !isOrdinaryName(name)) return undefined
-    names.push(name)
-  }
-  return names.length > 0 ? names : undefined
+  const names = Object.keys(value)
+  return names.length > 0 && names.length <= LEAVES_MAX && names.every(isOrdinaryName) ? names : undefined
 }
 
-/** Whether these are the names of the object, in this order, and it has no others. */
+/** Whether these are the names of the object, in this order, and it has no others, nor inherits any. */
 export function hasNames(value: object, names: readonly string[]): boolean {
   let index = 0
   for (const name in value) if (name !== names[index++]) return false

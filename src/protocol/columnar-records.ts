@@ -6,7 +6,8 @@ import type { Layout, RecordCode } from './columnar-layout.ts'
 import { clearSlots, layoutOf, placeSlots } from './columnar-layout.ts'
 import type { Column } from './columnar-schema.ts'
 import { schemaBytes } from './columnar-schema.ts'
-import { TextReader, writeText } from './columnar-text.ts'
+import { TextReader } from './columnar-text-reader.ts'
+import { TextWriter } from './columnar-text-writer.ts'
 import type { FrameReader, FrameWriter } from './frame-buffer.ts'
 import { inSteps } from './frame-buffer.ts'
 
@@ -37,6 +38,7 @@ export class RecordColumns {
   readonly #layout: Layout
   readonly #mode: CodeMode
   readonly #textReaders: readonly TextReader[]
+  readonly #textWriters: readonly TextWriter[]
   readonly #places: number[] = []
   #code: RecordCode
   #isGenerated = false
@@ -48,6 +50,7 @@ export class RecordColumns {
     this.#mode = mode
     this.#layout = layoutOf(column)
     this.#textReaders = this.#layout.parts.map(() => new TextReader())
+    this.#textWriters = this.#layout.parts.map(() => new TextWriter())
     this.#code = interpret(column)
   }
 
@@ -62,7 +65,7 @@ export class RecordColumns {
     let end = partsAt
     for (let part = 0; part < parts.length; part++) {
       const isText = this.#layout.parts[part]!.kind === 'text'
-      end = isText ? writeText(frame, parts[part] as string[], end) : writeAny(frame, parts[part]!, end)
+      end = isText ? this.#textWriters[part]!.write(frame, parts[part] as string[], end) : writeAny(frame, parts[part]!, end)
     }
     return end
   }
