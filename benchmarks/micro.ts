@@ -1,6 +1,5 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isDeepStrictEqual } from 'node:util'
 import Timed from 'benchmark'
 import { tumblingWindow } from '../operators/windows/assigners.ts'
 import { onWatermark } from '../operators/windows/triggers.ts'
@@ -8,14 +7,14 @@ import type { WindowFunction } from '../operators/windows/window-function.ts'
 import { windowOperator } from '../operators/windows/window-operator.ts'
 import { keyGroupOf } from '../src/core/key-groups.ts'
 import type { OperatorContext, Receiver } from '../src/core/operator.ts'
-import type { BatchCodec } from '../src/protocol/batch-codec.ts'
 import { ColumnarCodec } from '../src/protocol/columnar-codec.ts'
 import type { RecordBatch } from '../src/protocol/element.ts'
-import { MessagePackCodec } from '../src/protocol/message-pack-codec.ts'
 import { createRing, RingReader, RingWriter } from '../src/protocol/ring.ts'
 import { KeyedBackend } from '../src/state/keyed-backend.ts'
 import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
+import { compareCodecs, renderCodecs } from './support/codec-comparison.ts'
 import { describeEnvironment, environmentLine } from './support/environment.ts'
+import { BATCH, bids, keyOf, readings, START_MS } from './support/sample-batches.ts'
 import { perSecond, renderTable } from './support/table.ts'
 
 /** A piece of the engine by itself, in one thread. */
@@ -37,9 +36,7 @@ export interface PieceResult {
   readonly samples: number
 }
 
-const BATCH = 512
 const MAX_PARALLELISM = 128
-const START_MS = Date.UTC(2026, 0, 1)
 
 export const micro: Benchmark = {
   name: 'micro',
@@ -60,10 +57,15 @@ async function run(options: BenchmarkOptions): Promise<void> {
     `± ${result.relativeMarginPercent.toFixed(1)} %`,
   ])
   process.stdout.write(renderTable(['piece', 'records', 'a record', 'margin'], rows))
+  const codecs = compareCodecs(options.quick)
+  process.stdout.write(`\n${renderCodecs(codecs)}`)
   if (!options.json) return
   mkdirSync(options.out, { recursive: true })
   const file = join(options.out, 'micro.json')
-  writeFileSync(file, `${JSON.stringify({ benchmark: 'micro', environment, quick: options.quick, pieces: results }, null, 2)}\n`)
+  writeFileSync(
+    file,
+    `${JSON.stringify({ benchmark: 'micro', environment, quick: options.quick, pieces: results, codecs }, null, 2)}\n`,
+  )
   process.stdout.write(`written: ${file}\n`)
 }
 
@@ -94,10 +96,6 @@ function measure(piece: Piece, quick: boolean): PieceResult {
 
 function pieces(): readonly (() => Piece)[] {
   return [
-    ...codecPieces('{key,value,count} of integers', counters),
-    ...codecPieces('{key,value,time}', readings),
-    ...codecPieces('bids without their texts', bareBids),
-    ...codecPieces('bids', bids),
     () => ring('ring write + read, batches of readings', readings()),
     () => ring('ring write + read, batches of bids', bids()),
     ...[1e3, 1e4, 1e5, 1e6].map((keys) => () => table(keys)),
@@ -106,83 +104,7 @@ function pieces(): readonly (() => Piece)[] {
   ]
 }
 
-// Records
-
-function counters(): RecordBatch {
-  return batchOf((i) => ({ key: (i * 7919) % 100_000, value: i % 1000, count: i }))
-}
-
-function readings(): RecordBatch {
-  return batchOf((i) => ({ key: keyOf(i * 7919), value: i % 1000, time: START_MS + i }))
-}
-
-/** Shaped like the bids of Nexmark: four channels get half of them, with an address each, and the last text is random. */
-function bids(): RecordBatch {
-  const channels = ['Google', 'Facebook', 'Baidu', 'Apple']
-  return batchOf((i) => {
-    const isHot = i % 2 === 0
-    const channel = isHot ? channels[(i >>> 1) % channels.length]! : `channel-${(i * 7919) % 10_000}`
-    const folders = [0, 5, 10].map((from) => lettersOf(isHot ? channel.length : i).slice(from, from + 5)).join('/')
-    return {
-      ...bidNumbers(i),
-      channel,
-      url: `https://www.nexmark.com/${folders}/item.htm?query=1${isHot ? '' : `&channel_id=${i}`}`,
-      extra: lettersOf(i * 31 + 7).slice(0, 30 + (i % 30)),
-    }
-  })
-}
-
-function bareBids(): RecordBatch {
-  return batchOf(bidNumbers)
-}
-
-function bidNumbers(i: number): { auction: number; bidder: number; price: number; dateTime: number } {
-  return {
-    auction: 1000 + ((i * 31) % 700),
-    bidder: 1000 + ((i * 17) % 900),
-    price: 100 + ((i * 7919) % 99_000),
-    dateTime: START_MS + i * 10,
-  }
-}
-
-/** 60 letters that look random, the same for the same seed. */
-function lettersOf(seed: number): string {
-  let state = seed + 1
-  return Array.from({ length: 60 }, () => {
-    state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff
-    return String.fromCharCode(97 + ((state >>> 16) % 26))
-  }).join('')
-}
-
-function batchOf(recordAt: (i: number) => unknown): RecordBatch {
-  const numbers = Array.from({ length: BATCH }, (_, i) => i)
-  return { kind: 'records', values: numbers.map(recordAt), timestamps: numbers.map((i) => START_MS + i) }
-}
-
-function keyOf(i: number): string {
-  return `user-${String(i % 1_000_000).padStart(6, '0')}`
-}
-
 // Pieces
-
-/** Both codecs one after the other, each way: their ratio is what counts. */
-function codecPieces(records: string, batch: () => RecordBatch): readonly (() => Piece)[] {
-  const codecs = [() => new ColumnarCodec(), () => new MessagePackCodec()]
-  return [
-    ...codecs.map((create) => () => encode(create(), records, batch())),
-    ...codecs.map((create) => () => decode(create(), records, batch())),
-  ]
-}
-
-function encode(codec: BatchCodec, records: string, batch: RecordBatch): Piece {
-  return { name: `encode ${records}, ${codec.name}`, records: BATCH, call: () => codec.encode(batch) }
-}
-
-function decode(codec: BatchCodec, records: string, batch: RecordBatch): Piece {
-  const bytes = codec.encode(batch).slice()
-  if (!isDeepStrictEqual(codec.decode(bytes), batch)) throw new Error(`the codec ${codec.name} changed a batch of ${records}`)
-  return { name: `decode ${records}, ${codec.name}`, records: BATCH, call: () => codec.decode(bytes) }
-}
 
 /** Bytes only: what the codec does is measured above. One thread holds both ends, so nobody waits. */
 function ring(name: string, batch: RecordBatch): Piece {

@@ -165,7 +165,13 @@ function drawn(folder: string, name: string): string {
 test('micro measures every piece', () => {
   const folder = join(out, 'micro')
   expect(bench('micro', '--quick', '--out', folder).status).toBe(0)
-  const { pieces } = JSON.parse(readFileSync(join(folder, 'micro.json'), 'utf8')) as { pieces: { recordsPerSecond: number }[] }
-  expect(pieces.length).toBeGreaterThanOrEqual(12)
+  const { pieces, codecs } = JSON.parse(readFileSync(join(folder, 'micro.json'), 'utf8')) as {
+    pieces: { recordsPerSecond: number }[]
+    codecs: { columnar: object; msgpackr: object }[]
+  }
+  expect(pieces.length).toBeGreaterThanOrEqual(8)
   for (const piece of pieces) expect(piece.recordsPerSecond).toBeGreaterThan(0)
+  expect(codecs.length).toBe(4)
+  for (const { columnar, msgpackr } of codecs)
+    for (const times of [columnar, msgpackr]) expect(Object.keys(times)).toEqual(['encode', 'decode'])
 })
