@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { files } from './files.ts'
 import { interval } from './interval.ts'
 import { latency } from './latency.ts'
 import { micro } from './micro.ts'
@@ -10,7 +11,7 @@ import { size } from './size.ts'
 import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
 import { UsageError, whole } from './support/benchmark.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [interval, scale, latency, recovery, size, micro, nexmark, peers]
+const BENCHMARKS: readonly Benchmark[] = [interval, scale, latency, recovery, size, micro, files, nexmark, peers]
 
 const USAGE = `usage: npm run bench -- <name> [--quick] [--json] [--out <folder>]
 
