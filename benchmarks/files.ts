@@ -24,7 +24,7 @@ import { perSecond, renderTable, spreadIn } from './support/table.ts'
 const RECORDS = 1_500_000
 const ROUNDS_MAX = 9
 const MINUTES = 4
-/** Wide records have eight times the bytes. */
+/** Wide records have more than five times the bytes, and take as much longer. */
 const WIDE_SHARE = 1 / 12
 
 /** One run of one contestant. */

@@ -48,7 +48,7 @@ export function bidOf(i: number): Bid {
   }
 }
 
-/** A kilobyte of JSON: 30 fields, some nested, some with other characters than ASCII. */
+/** 26 fields, 700 bytes of JSON, with other characters than ASCII. */
 function wideOf(i: number): unknown {
   const texts = Array.from({ length: 24 }, (_, k) => [
     `field${k}`,
@@ -71,7 +71,7 @@ export const BIDS_JSON: FileKind = {
 }
 
 export const WIDE_JSON: FileKind = {
-  name: 'JSON lines of 1 KB',
+  name: 'JSON lines of 700 bytes',
   format: 'jsonl',
   head: '',
   lineOf: (i) => JSON.stringify(wideOf(i)),
