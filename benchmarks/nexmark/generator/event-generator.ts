@@ -33,6 +33,8 @@ const PERSON_BYTES = 8
 const AUCTION_BYTES = 48
 const BID_BYTES = 32
 const CREDIT_CARD_LENGTH = 19
+/** Characters of the words in a record at most. */
+const WORDS_LENGTH_MAX = 120
 
 /** Events whose texts share a block: few, because a text that is kept keeps its block. */
 const BLOCK = 16
@@ -44,9 +46,8 @@ export class EventGenerator {
   readonly #firstEventId: number
   readonly #times: EventTimes
   readonly #random = new JavaRandom()
-  readonly #texts = new TextBlock(this.#random, 8192)
+  readonly #texts: TextBlock
   readonly #eventsAhead: number
-  readonly #textReserve: number
   /** Where the texts of the events of a block lie, in the order in which they were written. */
   readonly #bounds = new Int32Array(BLOCK * 6)
   #bound = 0
@@ -58,7 +59,7 @@ export class EventGenerator {
     // An auction is open until about this many events later.
     this.#eventsAhead = Math.floor((options.inFlightAuctions * CYCLE) / AUCTIONS_PER_CYCLE)
     const largest = Math.max(options.averagePersonBytes, options.averageAuctionBytes, options.averageBidBytes)
-    this.#textReserve = 200 + 2 * largest
+    this.#texts = new TextBlock(this.#random, BLOCK * (WORDS_LENGTH_MAX + Math.ceil(1.2 * largest)))
   }
 
   /** Appends the events number `first` to `first + count - 1` of this generator. */
@@ -83,7 +84,6 @@ export class EventGenerator {
     const id = this.#firstEventId + adjusted
     const time = this.#times.timeOf(adjusted)
     this.#random.seed(id)
-    this.#texts.reserve(this.#textReserve)
     const place = id % CYCLE
     const cycle = (id - place) / CYCLE
     if (place > AUCTIONS_PER_CYCLE) return this.#bid(cycle, time)
@@ -117,9 +117,7 @@ export class EventGenerator {
   }
 
   #filler(size: number, averageSize: number): void {
-    const start = this.#texts.end
-    this.#texts.filler(size, averageSize)
-    this.#noteText(start)
+    this.#noteText(this.#texts.filler(size, averageSize))
   }
 
   // Bids

@@ -23,31 +23,22 @@ const OVERHANG = SIX + 1
 
 export class TextBlock {
   readonly #random: JavaRandom
-  #bytes: Buffer
-  #view: DataView
+  readonly #bytes: Buffer
+  readonly #view: DataView
   #text = ''
   /** Where the next text begins. */
   end = 0
 
-  constructor(random: JavaRandom, capacity: number) {
+  /** @param characters of all texts between `clear` and `finish` at most */
+  constructor(random: JavaRandom, characters: number) {
     this.#random = random
-    this.#bytes = Buffer.allocUnsafeSlow(capacity)
+    this.#bytes = Buffer.allocUnsafeSlow(characters + OVERHANG)
     this.#view = new DataView(this.#bytes.buffer)
   }
 
-  /** Forgets all texts, and makes room for one event more than there was. */
+  /** Forgets all texts. */
   clear(): void {
     this.end = 0
-  }
-
-  /** Makes sure that so many characters can be written. */
-  reserve(characters: number): void {
-    const needed = this.end + characters + OVERHANG
-    if (needed <= this.#bytes.length) return
-    const bytes = Buffer.allocUnsafeSlow(2 * needed)
-    this.#bytes.copy(bytes, 0, 0, this.end)
-    this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer)
   }
 
   /** Ends the writing: from now on, until `clear`, texts can be cut out. */
@@ -72,18 +63,19 @@ export class TextBlock {
     return start
   }
 
-  /** About as many characters as bring `size` to `averageSize`, a fifth more or fewer; none if it is larger already. */
-  filler(size: number, averageSize: number): void {
-    if (size > averageSize) return
+  /**
+   * About as many characters as bring `size` to `averageSize`, a fifth more or fewer; none if it is larger already. Returns their start.
+   */
+  filler(size: number, averageSize: number): number {
+    const start = this.end
+    if (size > averageSize) return start
     const wanted = averageSize - size
     const delta = Math.round(wanted * 0.2)
-    const length = wanted - delta + (delta === 0 ? 0 : this.#random.nextInt(2 * delta))
-    this.#fill(length)
+    this.#fill(wanted - delta + (delta === 0 ? 0 : this.#random.nextInt(2 * delta)))
+    return start
   }
 
-  /**
-   * Beam takes remainders of signed draws, so characters below `a` come as often as letters.
-   */
+  /** Beam takes remainders of signed draws, so characters below `a` come as often as letters. */
   #fill(length: number): void {
     const view = this.#view
     const random = this.#random
