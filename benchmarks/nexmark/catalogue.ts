@@ -1,4 +1,5 @@
 import type { Stream } from 'sluice'
+import type { Change } from './change.ts'
 import { withNumber, withText } from './digest.ts'
 import type { Auction, Bid, NexmarkEvent } from './events.ts'
 import { modelOfQ0 } from './models/q0.ts'
@@ -11,7 +12,9 @@ import { modelOfQ7 } from './models/q7.ts'
 import { modelOfQ8 } from './models/q8.ts'
 import { modelOfQ9 } from './models/q9.ts'
 import { modelOfQ11 } from './models/q11.ts'
+import { modelOfQ17 } from './models/q17.ts'
 import { modelOfQ18 } from './models/q18.ts'
+import { modelOfQ19 } from './models/q19.ts'
 import { modelOfQ20 } from './models/q20.ts'
 import { q0 } from './queries/q0.ts'
 import { q1 } from './queries/q1.ts'
@@ -23,7 +26,10 @@ import { q7 } from './queries/q7.ts'
 import { q8 } from './queries/q8.ts'
 import { q9 } from './queries/q9.ts'
 import { q11 } from './queries/q11.ts'
+import type { AuctionDay } from './queries/q17.ts'
+import { q17 } from './queries/q17.ts'
 import { q18 } from './queries/q18.ts'
+import { q19 } from './queries/q19.ts'
 import { q20 } from './queries/q20.ts'
 
 /** A query, what it must give, and how its rows are told apart. */
@@ -64,6 +70,14 @@ function eventDigest(event: NexmarkEvent): number {
 
 function numbersDigest(...numbers: readonly number[]): number {
   return numbers.reduce(withNumber, 4)
+}
+
+/** Changes count for what is left in the end: the former row is taken out of the sum again. */
+function changesOf<T>(digest: (row: T) => number) {
+  return {
+    digest: ({ before, after }: Change<T>): number => digest(after) - (before === undefined ? 0 : digest(before)),
+    rows: ({ before }: Change<T>): number => (before === undefined ? 1 : 0),
+  }
 }
 
 /** Forgets the type of the rows: whoever runs a query hands on what one of its functions gives to another one. */
@@ -147,13 +161,30 @@ export const QUERIES: readonly NexmarkQuery[] = [
     digest: ({ bidder, bids, start, end }) => numbersDigest(bidder, bids, start, end),
   }),
   query({
+    name: 'q17',
+    meaning: 'statistics of an auction',
+    events: 4 * MILLION,
+    build: q17,
+    model: modelOfQ17,
+    ...changesOf(({ auction, day, bids, low, middle, high, least, most, sum }: AuctionDay) =>
+      numbersDigest(auction, day, bids, low, middle, high, least, most, sum),
+    ),
+  }),
+  query({
     name: 'q18',
     meaning: 'last bids',
     events: 2 * MILLION,
     build: q18,
     model: modelOfQ18,
-    digest: ({ before, after }) => bidDigest(after) - (before === undefined ? 0 : bidDigest(before)),
-    rows: ({ before }) => (before === undefined ? 1 : 0),
+    ...changesOf(bidDigest),
+  }),
+  query({
+    name: 'q19',
+    meaning: 'ten highest bids',
+    events: 4 * MILLION,
+    build: q19,
+    model: modelOfQ19,
+    ...changesOf(bidDigest),
   }),
   query({
     name: 'q20',

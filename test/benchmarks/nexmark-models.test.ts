@@ -148,6 +148,25 @@ describe('the models of small streams', () => {
     ])
   })
 
+  test('q17 counts prices by rank, and knows the least, the most and the sum, for each day', () => {
+    const day = 86_400_000
+    const events = [bid(1, 1, 50, 5), bid(1, 2, 10_000, 6), bid(1, 3, 1_000_000, 7), bid(1, 3, 9999, day), bid(2, 1, 1, 0)]
+    const one = { auction: 1, day: 0, bids: 3, low: 1, middle: 1, high: 1, least: 50, most: 1_000_000, sum: 1_010_050 }
+    expect(sorted(model('q17', events))).toEqual(
+      sorted([
+        one,
+        { auction: 1, day: 1, bids: 1, low: 1, middle: 0, high: 0, least: 9999, most: 9999, sum: 9999 },
+        { auction: 2, day: 0, bids: 1, low: 1, middle: 0, high: 0, least: 1, most: 1, sum: 1 },
+      ]),
+    )
+  })
+
+  test('q19 has ten bids of an auction, of equal ones the earliest', () => {
+    const bids = Array.from({ length: 11 }, (_, index) => bid(1, index, index === 10 ? 5 : 10, index))
+    const later = bid(1, 20, 10, 20)
+    expect(sorted(model('q19', [...bids, later, bid(2, 1, 1, 0)]))).toEqual(sorted([...bids.slice(0, 10), bid(2, 1, 1, 0)]))
+  })
+
   test('q18 has the last bid of each pair, of equal times the highest', () => {
     const events = [bid(1, 1, 9, 1), bid(1, 1, 5, 2), bid(1, 1, 6, 2), bid(2, 1, 1, 0)]
     expect(model('q18', events)).toEqual([

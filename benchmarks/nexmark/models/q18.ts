@@ -1,9 +1,9 @@
 import { isLater } from '../bid-order.ts'
+import type { Change } from '../change.ts'
 import type { Bid, NexmarkEvent } from '../events.ts'
-import type { LastBidChange } from '../queries/q18.ts'
 
 /** The table as it is in the end, each row as one change. */
-export function* modelOfQ18(events: Iterable<NexmarkEvent>): Generator<LastBidChange> {
+export function* modelOfQ18(events: Iterable<NexmarkEvent>): Generator<Change<Bid>> {
   const last = new Map<number, Map<number, Bid>>()
   for (const event of events) {
     if (event.kind !== 'bid') continue

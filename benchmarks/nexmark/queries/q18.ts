@@ -1,18 +1,12 @@
 import type { Stream } from 'sluice'
 import { valueState } from 'sluice'
 import { isLater } from '../bid-order.ts'
+import type { Change } from '../change.ts'
 import type { Bid, NexmarkEvent } from '../events.ts'
 import { isBid } from '../events.ts'
 
-/** One row of the table of last bids is replaced. */
-export interface LastBidChange {
-  /** `undefined` for a row that is new. */
-  readonly before: Bid | undefined
-  readonly after: Bid
-}
-
 /** Last bids: the latest bid of each bidder on each auction, as a stream of changes. */
-export function q18(events: Stream<NexmarkEvent>): Stream<LastBidChange> {
+export function q18(events: Stream<NexmarkEvent>): Stream<Change<Bid>> {
   return events
     .filter(isBid)
     .keyBy((bid) => `${bid.bidder}/${bid.auction}`)
