@@ -37,7 +37,7 @@ export function peersChart({ environment, parameters, peers, versions }: PeersRe
   return barChart({
     title: 'The same work in Sluice and in its peers',
     notes: [
-      'Records per second after a warm-up: medians, whiskers from the slowest to the fastest run; behind it what Sluice is of that.',
+      'Records per second after a warm-up: medians, whiskers from the slowest to the fastest run, and what Sluice is of it.',
       `${parameters.keys.toLocaleString('en-US')} keys; ${parameters.rounds} rounds in turn, every run verified. Guarantees differ, and are in the table.`,
       others.map((pair) => pair.join(' ')).join(', '),
     ],
@@ -47,7 +47,7 @@ export function peersChart({ environment, parameters, peers, versions }: PeersRe
 }
 
 function barOf({ label, ours, recordsPerSecond, sluiceAgainstIt }: PeerResult): Bar {
-  return { label, ...recordsPerSecond, ours, ...(ours ? {} : { note: times(sluiceAgainstIt.median) }) }
+  return { label, ...recordsPerSecond, ours, ...(ours ? {} : { note: `Sluice ${times(sluiceAgainstIt.median)}` }) }
 }
 
 function times(ratio: number): string {
