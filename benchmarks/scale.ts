@@ -156,8 +156,8 @@ function chart({ environment, cases }: ScaleResult): string {
   return barChart({
     title: 'Throughput against parallelism',
     notes: [
-      'Records per second of a running aggregate for each key behind one exchange, checkpoints off; medians, whiskers from the',
-      'slowest to the fastest round, and what that is of parallelism 1 with the exchange forced: bytes also within a thread.',
+      'Records per second of a running aggregate for each key behind one exchange, checkpoints off; medians, whiskers from slowest to fastest.',
+      'Behind it what that is of parallelism 1 with the exchange forced: bytes also within a thread.',
     ],
     environment,
     panels: panels.filter(({ bars }) => bars.length > 0),

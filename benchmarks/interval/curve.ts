@@ -28,6 +28,8 @@ export interface IntervalPoint {
   readonly checkpointsPerSecond: number
   /** Work that one checkpoint cost, by the median slowdown. */
   readonly secondsPerCheckpoint: number
+  /** Processor time that one took. */
+  readonly cpuSecondsPerCheckpoint: Spread
   /** Phases in which other programs took more than a twentieth of the machine. */
   readonly disturbed: number
 }
@@ -65,6 +67,7 @@ function pointOf(seconds: number, phases: readonly PhaseResult[], othersShareMax
     checkpointBytes: spreadOf(phases.flatMap((phase) => phase.bytes)),
     checkpointsPerSecond,
     secondsPerCheckpoint: slowdown.median / checkpointsPerSecond,
+    cpuSecondsPerCheckpoint: spreadOf(phases.map((phase) => phase.cpuSecondsPerCheckpoint)),
     disturbed: phases.filter((phase) => phase.othersShare > othersShareMax).length,
   }
 }

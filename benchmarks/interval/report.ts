@@ -6,7 +6,7 @@ import type { Curve, IntervalPoint } from './curve.ts'
 
 /* The figures of `interval` as text and pictures. */
 
-const HEADER = ['every', 'records', 'lost', 'min - max', 'cpu', 'took', 'size', 'a second', 'each cost', 'disturbed']
+const HEADER = ['every', 'records', 'lost', 'min - max', 'cpu', 'took', 'size', 'a second', 'each cost', 'cpu each', 'disturbed']
 
 export function report({ environment, revisionAtEnd, topology, state, empty }: IntervalResult): string {
   const edited = revisionAtEnd === environment.revision ? '' : `the engine was edited meanwhile: ${revisionAtEnd} at the end\n`
@@ -31,6 +31,7 @@ function section({ name, intervals, fit, recordsPerSecondOff, runs }: Curve): st
     `${(point.checkpointBytes.median / 1e6).toFixed(2)} MB`,
     point.checkpointsPerSecond.toFixed(1),
     `${(1000 * point.secondsPerCheckpoint).toFixed(1)} ms`,
+    `${(1000 * point.cpuSecondsPerCheckpoint.median).toFixed(1)} ms`,
     `${point.disturbed} of ${runs.length}`,
   ])
   return (

@@ -26,6 +26,8 @@ export interface PhaseResult {
   readonly slowdown: number
   /** The same in processor time for each record, of the whole process. */
   readonly cpuSlowdown: number
+  /** Processor time of the process beyond what its records take without checkpoints, for each checkpoint. */
+  readonly cpuSecondsPerCheckpoint: number
   readonly seconds: number
   /** Checkpoints, each by the share of it that lies in the phase: fewer than asked for where they take longer than the interval. */
   readonly checkpoints: number
@@ -119,15 +121,19 @@ function resultOf(outcome: SeriesOutcome, windows: readonly PhaseWindow[], notes
     const [before, after] = [windows[index - 1]!, windows[index + 1]!].map((each) => rateOf(outcome, each)) as [Rate, Rate]
     const off = (before.perSecond + after.perSecond) / 2
     const taken = notes.filter((note) => shareIn(window, note) > 0)
+    const checkpoints = taken.reduce((sum, note) => sum + shareIn(window, note), 0)
+    const seconds = (window.toMs - window.fromMs) / 1000
+    const cpuPerRecordOff = (before.cpuPerRecord + after.cpuPerRecord) / 2
     return [
       {
         interval: window.interval,
         recordsPerSecond: own.perSecond,
         recordsPerSecondOff: off,
         slowdown: off / own.perSecond - 1,
-        cpuSlowdown: (2 * own.cpuPerRecord) / (before.cpuPerRecord + after.cpuPerRecord) - 1,
-        seconds: (window.toMs - window.fromMs) / 1000,
-        checkpoints: taken.reduce((sum, note) => sum + shareIn(window, note), 0),
+        cpuSlowdown: own.cpuPerRecord / cpuPerRecordOff - 1,
+        cpuSecondsPerCheckpoint: (window.cpuSeconds - own.perSecond * seconds * cpuPerRecordOff) / checkpoints,
+        seconds,
+        checkpoints,
         durationsMs: taken.map(({ durationMs }) => durationMs),
         bytes: taken.map(({ bytes }) => bytes),
         othersShare: Math.max(...[-1, 0, 1].map((step) => windows[index + step]!.othersShare)),

@@ -10,14 +10,27 @@ export const COLOURS = ['#0b69a3', '#c65d07', '#2f8132', '#8d2b8d', '#8d6708', '
 
 export interface PictureText {
   readonly title: string
-  /** Lines below the title: what was measured, and how. */
+  /** Below the title: what was measured, and how; broken into lines where they are long. */
   readonly notes: readonly string[]
   readonly environment: Environment
 }
 
+/** Characters of a line below the title. */
+const LINE = 108
+
 /** Where the words below the title end. */
 export function topOf({ notes }: PictureText): number {
-  return 48 + 17 * notes.length
+  return 48 + 17 * notes.flatMap(broken).length
+}
+
+function broken(note: string): readonly string[] {
+  const lines: string[] = []
+  for (const word of note.split(' ')) {
+    const last = lines.at(-1)
+    if (last === undefined || last.length + word.length >= LINE) lines.push(word)
+    else lines[lines.length - 1] = `${last} ${word}`
+  }
+  return lines
 }
 
 /** An SVG file with title, notes and machine around what `body` draws. */
@@ -29,7 +42,7 @@ export function picture(words: PictureText, height: number, body: readonly strin
     `<title>${escapeXml(words.title)}</title>`,
     `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
     text(24, 32, words.title, { size: 18, weight: 'bold' }),
-    ...words.notes.map((note, index) => text(24, 52 + 17 * index, note, { fill: MUTED, size: 12 })),
+    ...words.notes.flatMap(broken).map((line, index) => text(24, 52 + 17 * index, line, { fill: MUTED, size: 12 })),
     ...body,
     text(24, height - 12, `${cpu}, ${cores} cores, Node ${node}, revision ${revision}, ${takenAt.slice(0, 10)}`, {
       fill: MUTED,
