@@ -89,4 +89,6 @@ function parsed(args: readonly string[], own: readonly string[]) {
   }
 }
 
+// What a benchmark has started ends with it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 process.exitCode = await main(process.argv.slice(2))

@@ -60,8 +60,11 @@ export class JobProcess<O extends Outcome = Outcome> {
       ['--conditions=@sluice/source', join(JOBS, `${spec.job}.ts`), ...args, '--state-directory', stateDirectory, '--json'],
       { stdio: ['ignore', 'pipe', 'pipe'] },
     )
+    const killOnExit = (): void => this.kill()
+    process.once('exit', killOnExit)
     this.outcome = this.#run(spec.job).finally(() => {
       this.#ended = true
+      process.off('exit', killOnExit)
       rmSync(folder, { recursive: true, force: true })
     })
     // Whoever started it waits for it in the end; until then nobody is missing.
@@ -109,10 +112,11 @@ export class JobProcess<O extends Outcome = Outcome> {
 
   /** Settles when so many records have been read, or a first one. @throws Error when the job ended before that */
   async reached(records: number): Promise<void> {
-    while (!this.#ended) {
+    // Soon at first, because it may be a matter of milliseconds, and not for ever so often: the one who asks takes time from the job.
+    for (let waitMs = 2; !this.#ended; waitMs = Math.min(100, 1.5 * waitMs)) {
       const status = await askJob(this.#stateFolder, 'status', {}, ANSWER_MS).catch(notRunningYet)
       if (status?.state === 'running' && status.tasks[0]!.recordsIn > records) return
-      await pause(5)
+      await pause(waitMs)
     }
     await this.outcome
     throw new Error(`the job ended before it had read ${records} records`)
