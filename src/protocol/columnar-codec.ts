@@ -57,7 +57,7 @@ export class ColumnarCodec extends FrameCodec {
   /** Nearly every batch: all its records are of the shape of those before. */
   #writeLikeLast(values: readonly unknown[], at: number): number | undefined {
     const { first } = this.#shapes
-    if (first === undefined) return undefined
+    if (first === undefined || first.isPacked) return undefined
     const end = this.#writeColumns(first.columns, values, this.#writeCount(1, at))
     return end < 0 ? undefined : end
   }
@@ -86,7 +86,7 @@ export class ColumnarCodec extends FrameCodec {
   }
 
   #writeGroup(group: Group, at: number): number {
-    if (group.shape !== undefined) {
+    if (group.shape !== undefined && !group.shape.isPacked) {
       let end = this.#writeColumns(group.shape.columns, group.values, at)
       if (end < 0 && this.#shapes.widen(group)) end = this.#writeColumns(group.shape.columns, group.values, at)
       if (end >= 0) return end

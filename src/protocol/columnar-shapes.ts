@@ -22,7 +22,8 @@ const BATCHES_FOR_LESSON = 16
 /** Records of one batch that lie in one group of its frame. */
 export interface Group {
   /** Absent for those that msgpackr writes. */
-  shape: Shape | undefined
+  readonly shape: Shape | undefined
+  readonly number: number
   readonly values: unknown[]
 }
 
@@ -38,6 +39,8 @@ export class Shape {
   columns: RecordColumns
   /** Whether it is of the batch that is being written, and so was not widened by all of its records yet. */
   isNew = true
+  /** Whether it became too wide for columns: msgpackr writes its records. */
+  isPacked = false
 
   constructor(columns: RecordColumns) {
     this.columns = columns
@@ -94,20 +97,19 @@ export class Shapes {
       const value = values[index]
       if (last?.shape === undefined || !last.shape.holds(value)) last = this.#groupOf(value, groups)
       last.values.push(value)
-      groupOf[index] = groups.indexOf(last)
+      groupOf[index] = last.number
     }
     for (const group of groups) if (group.shape?.isNew) this.widen(group)
     return { groups, groupOf }
   }
 
   #groupOf(value: unknown, groups: Group[]): Group {
-    const known = groups.find(({ shape }) => shape?.holds(value))
-    if (known !== undefined) return known
+    for (const group of groups) if (group.shape?.holds(value)) return group
     const rest = groups.find(({ shape }) => shape === undefined)
     const isFull = groups.length >= GROUPS_MAX - (rest === undefined ? 1 : 0)
     const shape = isFull ? undefined : this.#shapeOf(value)
     if (shape === undefined && rest !== undefined) return rest
-    const group: Group = { shape, values: [] }
+    const group: Group = { shape, number: groups.length, values: [] }
     groups.push(group)
     return group
   }
@@ -133,13 +135,14 @@ export class Shapes {
   widen(group: Group): boolean {
     const shape = group.shape!
     shape.isNew = false
+    if (this.#budget === 0) return false
+    this.#budget--
     const { column } = shape.columns
     const wider = group.values.reduce<Column>(widened, column)
-    if (wider === column || this.#budget === 0 || !isColumnar(wider) || (wider.kind !== column.kind && !mayBeRoot(wider)))
-      return false
-    this.#budget--
-    shape.columns = new RecordColumns(wider, this.#mode)
-    return true
+    if (wider === column) return false
+    shape.isPacked = !isColumnar(wider) || !mayBeRoot(wider)
+    if (!shape.isPacked) shape.columns = new RecordColumns(wider, this.#mode)
+    return !shape.isPacked
   }
 }
 

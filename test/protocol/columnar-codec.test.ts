@@ -90,6 +90,20 @@ describe('records of one shape', () => {
     expect(codec.encode(mixed).byteLength).toBeLessThan(500 * (5 * 4 + 1 + 1 + 4) + 1000)
   })
 
+  test('may become too wide for columns', () => {
+    const codec = new ColumnarCodec('interpreted')
+    const wide = (big: bigint): RecordBatch => rows(40, (index) => (index === 30 ? big : BigInt(index)))
+    const deep = (width: number): RecordBatch => {
+      return rows(40, (index) => ({
+        a: index % 2 === 0 ? null : Object.fromEntries(Array.from({ length: width }, (_, at) => [`f${at}`, at])),
+        b: 1,
+      }))
+    }
+    for (let round = 0; round < 100; round++)
+      for (const element of [wide(1n), wide(2n ** 90n), deep(100), deep(127), deep(128), deep(300)])
+        expect(difference(element, roundTrip(codec, element))).toBeUndefined()
+  })
+
   test('have columns again after a stream of records that were never alike', () => {
     const codec = new ColumnarCodec('interpreted')
     for (let number = 0; number < 3000; number++) {
