@@ -41,8 +41,10 @@ export class CurrentKey {
   hash = 0
   /** See `TEXT_MAX`. */
   form = 0
-  readonly words: Int32Array = new Int32Array(KEY_WORDS)
-  readonly #doubles = new Float64Array(this.words.buffer)
+  readonly #own = new Int32Array(KEY_WORDS)
+  /** The words of a small key are in `words`, from `at` on. */
+  words: Int32Array = this.#own
+  at = 0
   readonly #maxParallelism: number
 
   /** @param maxParallelism of the job; the number of key groups */
@@ -52,6 +54,13 @@ export class CurrentKey {
 
   /** @throws SluiceError `INVALID_KEY` */
   assign(key: unknown): void {
+    this.assignIn(key, this.#own, 0)
+  }
+
+  /** The same, with its words where the caller keeps them. @throws SluiceError `INVALID_KEY` */
+  assignIn(key: unknown, words: Int32Array, at: number): void {
+    this.words = words
+    this.at = at
     const hash = this.#look(key)
     this.group = murmur(hash) % this.#maxParallelism
     this.key = key
@@ -60,6 +69,8 @@ export class CurrentKey {
 
   /** A key that was looked at before. `undefined` in group -1: none. */
   resume(key: unknown, group: number): void {
+    this.words = this.#own
+    this.at = 0
     if (group >= 0) this.#look(key)
     else this.canonical = undefined
     this.group = group
@@ -81,7 +92,7 @@ export class CurrentKey {
   #text(text: string): number {
     const { length } = text
     if (length > TEXT_MAX) return this.#longText(text)
-    const { words } = this
+    const { words, at } = this
     let hash = 0
     let seen = 0
     let word = 0
@@ -91,15 +102,15 @@ export class CurrentKey {
       seen |= code
       word |= code << ((index & 3) << 3)
       if ((index & 3) === 3) {
-        words[index >> 2] = word
+        words[at + (index >> 2)] = word
         word = 0
       }
     }
     if (seen > 0xff) return this.#longText(text)
-    let filled = length >> 2
+    let filled = at + (length >> 2)
     if ((length & 3) !== 0) words[filled++] = word
-    while (filled < KEY_WORDS) words[filled++] = 0
-    this.canonical = (words[0]! & 0xff) === 0 ? canonicalKey(text) : text
+    while (filled < at + KEY_WORDS) words[filled++] = 0
+    this.canonical = (words[at]! & 0xff) === 0 ? canonicalKey(text) : text
     this.form = length
     this.#hashWords()
     return hash
@@ -121,28 +132,34 @@ export class CurrentKey {
 
   #number(key: number): number {
     const int = key | 0
-    const { words } = this
+    const { words, at } = this
     this.form = int === key ? INT : DOUBLE
-    if (int !== key && !Number.isNaN(key)) this.#doubles[0] = key
-    else {
+    if (int !== key && !Number.isNaN(key)) {
+      double[0] = key
+      words[at] = halves[0]!
+      words[at + 1] = halves[1]!
+    } else {
       // -0 is the same key as 0, and there are many kinds of NaN, which are one key.
-      words[0] = int
-      words[1] = int === key ? 0 : NAN_WORD
+      words[at] = int
+      words[at + 1] = int === key ? 0 : NAN_WORD
     }
-    words[2] = 0
-    words[3] = 0
+    words[at + 2] = 0
+    words[at + 3] = 0
     this.canonical = key
     this.#hashWords()
     return hashNumber(key)
   }
 
   #hashWords(): void {
-    const { words } = this
-    const first = (Math.imul(words[0]!, SEED_0) + Math.imul(words[1]!, SEED_1)) | 0
-    const second = (Math.imul(words[2]!, SEED_2) + Math.imul(words[3]! + this.form, SEED_3)) | 0
+    const { words, at } = this
+    const first = (Math.imul(words[at]!, SEED_0) + Math.imul(words[at + 1]!, SEED_1)) | 0
+    const second = (Math.imul(words[at + 2]!, SEED_2) + Math.imul(words[at + 3]! + this.form, SEED_3)) | 0
     this.hash = (first + second) | 0
   }
 }
+
+const double = new Float64Array(1)
+const halves = new Int32Array(double.buffer)
 
 function textHash(text: string): number {
   let hash = SEED_TEXT

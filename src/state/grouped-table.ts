@@ -7,6 +7,7 @@ import type { Epochs, SnapshottedState, StateSurroundings } from './epochs.ts'
 import { LIVE, LOADED, PERSISTED, RESTORED, USED } from './epochs.ts'
 import { FrozenNumbers } from './frozen-numbers.ts'
 import { keyBytesInPlace } from './key-bytes.ts'
+import type { KeyBatch, Prefetched } from './key-batch.ts'
 import type { KeyEntries } from './key-entries.ts'
 import { DEFAULT_FORM, formOfBytes, isPlainNumber, valueBytesInPlace } from './row-value.ts'
 import type { OperatorBase } from './state-base.ts'
@@ -25,7 +26,7 @@ import { TableGroup } from './table-group.ts'
  * 2. An entry whose epoch is the current one is in the dirty list of its group exactly once.
  * 3. An entry of a frozen epoch is written before it changes, or before anyone gets it who may change it.
  */
-export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
+export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetched {
   readonly state: StateIdentity
   readonly form: TableForm<V> | undefined
   readonly #surroundings: StateSurroundings
@@ -46,6 +47,8 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
   /** The base was asked for the current key: when memory does not know it, the base has no row of it. */
   #askedFor = -1
   #evictGroup = 0
+  /** Of no meaning; what is read only to be near must be used for something. */
+  protected prefetched = 0
 
   constructor(name: string, surroundings: StateSurroundings, base?: OperatorBase, form?: TableForm<V>) {
     this.state = { kind: 'table', name }
@@ -58,6 +61,14 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState {
 
   get size(): number {
     return this.#groups.reduce((sum, group) => sum + (group?.size ?? 0), 0)
+  }
+
+  prefetch(keys: KeyBatch): void {
+    const { groups, hashes, scratch, size } = keys
+    for (let at = 0; at < size; at++) scratch[at] = this.#groups[groups[at]!]?.firstAt(hashes[at]!) ?? -1
+    let touched = 0
+    for (let at = 0; at < size; at++) if (scratch[at]! >= 0) touched ^= this.#groups[groups[at]!]!.epoch(scratch[at]!)
+    this.prefetched = touched
   }
 
   get(): V | undefined {

@@ -59,6 +59,11 @@ export class KeyEntries<V> {
     }
   }
 
+  /** What stands at the first place of a hash: most likely the entry of its key. -1 for nothing. */
+  firstAt(hash: number): number {
+    return this.#words[WORDS * this.#capacity + 2 * (hash >>> this.#shift) + 1]! - 1
+  }
+
   has(key: unknown, group: number): boolean {
     seeker.resume(key, group)
     return this.find(seeker) >= 0
@@ -84,7 +89,7 @@ export class KeyEntries<V> {
     const words = this.#words
     const at = WORDS * number
     words[at + META] = flags | (key.form << FORM_SHIFT) | (key.group << GROUP_SHIFT)
-    for (let index = 0; index < KEY_WORDS; index++) words[at + KEY + index] = key.words[index]!
+    for (let index = 0; index < KEY_WORDS; index++) words[at + KEY + index] = key.words[key.at + index]!
     if (key.form === REFERENCE) this.#refer(number, key)
     this.size++
     this.#enter(key.hash, number)

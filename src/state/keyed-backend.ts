@@ -7,6 +7,7 @@ import { DeltaWriter, readDelta } from './delta-chunk.ts'
 import type { SnapshottedState, StateSurroundings } from './epochs.ts'
 import { Epochs } from './epochs.ts'
 import { GroupedTable } from './grouped-table.ts'
+import { KeyBatch } from './key-batch.ts'
 import { WindowPanes } from './pane-table.ts'
 import type { OperatorBase } from './state-base.ts'
 import { TimerQueue } from './timers.ts'
@@ -45,6 +46,7 @@ export class KeyedBackend implements KeyedContext {
   readonly #panes = new Map<string, WindowPanes<unknown>>()
   readonly #timers = new Map<string, TimerQueue>()
   #rowBytes: number | undefined
+  #ahead: KeyBatch | undefined
   /** A walk over the keys is under way. */
   #visiting = false
   /** By key group; absent as long as no group is ahead. */
@@ -73,11 +75,33 @@ export class KeyedBackend implements KeyedContext {
 
   /** Makes `key` the current one. @throws SluiceError `INVALID_KEY`, `UNSTABLE_KEY` */
   setKey(key: unknown): void {
-    const current = this.#current
-    current.assign(key)
-    if (current.group >= this.#firstGroup && current.group <= this.#lastGroup) return
-    const { group } = current
-    current.resume(undefined, -1)
+    this.#current.assign(key)
+    this.#checkGroup()
+  }
+
+  /**
+   * Looks through the keys of the values from `from` on, when there is so much state that it is worth while: it is then in the processor's caches when
+   * their turn comes. Returns for how many of them; each may then be made the current one by `useKey`.
+   */
+  prepareKeys(values: readonly unknown[], from: number, keyOf: (value: unknown) => unknown): number {
+    if (this.size < PREPARED_FROM) return 0
+    this.#ahead ??= new KeyBatch(this.#maxParallelism)
+    this.#ahead.take(values, from, keyOf)
+    for (const table of this.#tables.values()) table.prefetch(this.#ahead)
+    for (const panes of this.#panes.values()) panes.prefetch(this.#ahead)
+    return this.#ahead.size
+  }
+
+  /** Makes one of the keys that were looked through the current one. @throws SluiceError `UNSTABLE_KEY` */
+  useKey(at: number): void {
+    this.#ahead!.hand(at, this.#current)
+    this.#checkGroup()
+  }
+
+  #checkGroup(): void {
+    const { group, key } = this.#current
+    if (group >= this.#firstGroup && group <= this.#lastGroup) return
+    this.#current.resume(undefined, -1)
     throw new SluiceError(
       'UNSTABLE_KEY',
       `the key ${String(key)} belongs to key group ${group}, not to ${this.#firstGroup}-${this.#lastGroup}`,
@@ -289,6 +313,9 @@ export class KeyedBackend implements KeyedContext {
     this.#resume(undefined, -1)
   }
 }
+
+/** Entries in memory beyond which they do not all lie in the nearest caches. */
+const PREPARED_FROM = 8192
 
 function never(): boolean {
   return false

@@ -5,6 +5,7 @@ import type { SnapshottedState, StateSurroundings } from './epochs.ts'
 import { LIVE, LOADED, RESTORED } from './epochs.ts'
 import type { FrozenPart } from './frozen-numbers.ts'
 import { FrozenNumbers } from './frozen-numbers.ts'
+import type { KeyBatch, Prefetched } from './key-batch.ts'
 import { keyBytesInPlace } from './key-bytes.ts'
 import { KeyEntries } from './key-entries.ts'
 import { DEFAULT_FORM, valueBytesInPlace } from './row-value.ts'
@@ -36,7 +37,7 @@ class Pane<V> extends KeyEntries<V> {
  * 2. That a window was forgotten is written before all rows of its epoch's snapshot: rows of a window of the same start that came after it stay.
  * 3. An entry of a frozen epoch is written before it changes, or before anyone gets it who may change it.
  */
-export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
+export class WindowPanes<V> implements PaneTable<V>, SnapshottedState, Prefetched {
   readonly state: StateIdentity
   readonly #surroundings: StateSurroundings
   readonly #base: OperatorBase | undefined
@@ -55,12 +56,24 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState {
   #foundFor = -1
   #foundIn: Pane<V> | undefined
   size = 0
+  /** Of no meaning; what is read only to be near must be used for something. */
+  protected prefetched = 0
 
   constructor(name: string, surroundings: StateSurroundings, base?: OperatorBase) {
     this.state = { kind: 'pane', name }
     this.#surroundings = surroundings
     this.#base = base
     this.#inBase = base === undefined ? new Set() : windowsOf(base, this.state, surroundings)
+  }
+
+  /** In the window of the last look-up, which is nearly always that of the next records. */
+  prefetch({ hashes, scratch, size }: KeyBatch): void {
+    const pane = this.#lastPane
+    if (pane === undefined) return
+    for (let at = 0; at < size; at++) scratch[at] = pane.firstAt(hashes[at]!)
+    let touched = 0
+    for (let at = 0; at < size; at++) if (scratch[at]! >= 0) touched ^= pane.epoch(scratch[at]!)
+    this.prefetched = touched
   }
 
   get(window: number): V | undefined {

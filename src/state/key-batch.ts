@@ -1,0 +1,66 @@
+import { CurrentKey, KEY_WORDS } from './current-key.ts'
+
+/** A state in which keys can be looked up ahead of their records. */
+export interface Prefetched {
+  /** Touches the memory in which the entries of these keys most likely lie, and does nothing else. */
+  prefetch(keys: KeyBatch): void
+}
+
+/**
+ * The keys of the next records of a batch, looked through ahead of them. A state that is larger than the processor's caches makes each record wait
+ * for memory; looked up in a row, with nothing else between, many keys wait for it at once (group prefetching: Chen, Ailamaki, Gibbons and Mowry,
+ * "Improving Hash Join Performance through Prefetching", 2004).
+ */
+export class KeyBatch {
+  readonly #looker: CurrentKey
+  readonly #keys: unknown[] = []
+  readonly #canonicals: unknown[] = []
+  readonly #words = new Int32Array(KEY_WORDS * KEYS_MAX)
+  readonly #forms = new Uint8Array(KEYS_MAX)
+  readonly hashes: Int32Array = new Int32Array(KEYS_MAX)
+  readonly groups: Uint16Array = new Uint16Array(KEYS_MAX)
+  /** Whoever looks something up for each key may keep it here meanwhile. */
+  readonly scratch: Int32Array = new Int32Array(KEYS_MAX)
+  size = 0
+
+  constructor(maxParallelism: number) {
+    this.#looker = new CurrentKey(maxParallelism)
+  }
+
+  /** Takes the keys of the values from `from` on, as many as there is room for and up to the first that has none. */
+  take(values: readonly unknown[], from: number, keyOf: (value: unknown) => unknown): void {
+    const end = Math.min(values.length - from, KEYS_MAX)
+    this.size = 0
+    try {
+      while (this.size < end) this.#add(keyOf(values[from + this.size]))
+    } catch {
+      // Its turn comes, and with it the same error, once the records before it have been handled.
+    }
+  }
+
+  #add(key: unknown): void {
+    const looker = this.#looker
+    const at = this.size
+    looker.assignIn(key, this.#words, KEY_WORDS * at)
+    this.#keys[at] = key
+    this.#canonicals[at] = looker.canonical
+    this.#forms[at] = looker.form
+    this.hashes[at] = looker.hash
+    this.groups[at] = looker.group
+    this.size++
+  }
+
+  /** Makes one of the keys the current one. */
+  hand(at: number, current: CurrentKey): void {
+    current.words = this.#words
+    current.at = KEY_WORDS * at
+    current.key = this.#keys[at]
+    current.canonical = this.#canonicals[at]
+    current.form = this.#forms[at]!
+    current.hash = this.hashes[at]!
+    current.group = this.groups[at]!
+    current.sequence++
+  }
+}
+
+const KEYS_MAX = 512
