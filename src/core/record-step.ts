@@ -74,15 +74,36 @@ export interface TimestampStep extends UserStep {
 /** Makes the key of a record the current one before handing it on. */
 export interface KeyStep extends Omit<UserStep, 'context'> {
   readonly kind: 'key'
-  readonly keys: { setKey(key: unknown): void }
+  readonly keys: RecordKeys
   readonly output: Receiver
+}
+
+/** Sets the key of each record. */
+export interface RecordKeys {
+  setKey(key: unknown): void
+  /**
+   * Looks through the keys of the records of a batch from a place on, when that is worth while. Returns the place behind the last one; those before it
+   * may be set by `useKey`.
+   */
+  prepareKeys(values: readonly unknown[], from: number, keyOf: (value: never) => unknown): number
+  /** Makes the key of the record at this place the current one. */
+  useKey(place: number): void
 }
 
 /** Sends each record where its key belongs. */
 export interface HashStep extends Omit<UserStep, 'context'> {
   readonly kind: 'hash'
-  readonly exchange: { channelOf(key: unknown): RecordChannel }
+  readonly exchange: RecordExchange
   readonly cell: RecordCell
+}
+
+/** Knows where a key belongs. */
+export interface RecordExchange {
+  channelOf(key: unknown): RecordChannel
+  /** Finds the channels of the records of a batch from a place on. Returns the place behind the last one. */
+  prepareChannels(values: readonly unknown[], from: number): number
+  /** The channel of the record at this place. */
+  preparedChannel(place: number): RecordChannel
 }
 
 /** Sends every record through one channel. */

@@ -1,17 +1,12 @@
 import type { SluiceError } from '../core/errors.ts'
 import type { Operator, OperatorContext, Receiver } from '../core/operator.ts'
-import type { RecordStep } from '../core/record-step.ts'
+import type { RecordKeys, RecordStep } from '../core/record-step.ts'
 import type { SinkWriter } from '../core/sink.ts'
 
 /** What counts the records of a sink, and says where one failed. */
 export interface SinkLink {
   records: number
   failure(error: unknown): SluiceError
-}
-
-/** Whose state belongs to the current key. */
-export interface KeySetter {
-  setKey(key: unknown): void
 }
 
 /** The head of a source task: hands on what was read. */
@@ -54,13 +49,13 @@ export class WriteTo implements Operator {
 /** Makes a record's key the current one before its operator sees it. */
 export class KeyingReceiver implements Receiver {
   readonly step: RecordStep
-  readonly #keyed: KeySetter
+  readonly #keyed: RecordKeys
   readonly #keyOf: (value: unknown) => unknown
   readonly #receiver: Receiver
   readonly #context: Pick<OperatorContext, 'failure'>
 
   constructor(
-    keyed: KeySetter,
+    keyed: RecordKeys,
     keyOf: (value: unknown) => unknown,
     receiver: Receiver,
     context: Pick<OperatorContext, 'failure'>,

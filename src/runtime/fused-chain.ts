@@ -28,12 +28,14 @@ export function fusedLoop(receiver: Receiver, surroundings: LoopSurroundings): R
   const cell = code.constant(surroundings.cell)
   const backpressure = code.constant(surroundings.backpressure)
   const signals = code.constant(surroundings.signals)
+  const head = code.head(receiver)
   const made = code.compile<RecordLoop>(`(values, timestamps, from, until, urgent) => {
   let index = from
+  ${head.before}
   do {
     ${cell}.timestamp = timestamps === undefined ? ${String(NO_TIMESTAMP)} : timestamps[index]
     const value = values[index]
-    ${code.take(receiver, 'value')}
+    ${head.each}
     index++
     ${signals}.beat()
   } while (index < until && !${backpressure}.full && !${backpressure}.behind && ${signals}.urgent === urgent)
@@ -99,6 +101,37 @@ class FusedCode {
 
   #name(prefix: string): string {
     return `${prefix}${this.#names++}`
+  }
+
+  /**
+   * Statements for the receiver that takes the batch: what may be done for many records at once, before the loop, and what is done with each `value`,
+   * which is the one at `index`.
+   */
+  head(receiver: Receiver): { readonly before: string; readonly each: string } {
+    const { step } = receiver
+    switch (step?.kind) {
+      case 'pass':
+        return this.head(step.output)
+      case 'key': {
+        const [keys, fn] = [this.constant(step.keys), this.constant(step.fn)]
+        const set = `if (index < prepared) ${keys}.useKey(index)\nelse ${keys}.setKey(${fn}(value))`
+        return {
+          before: `const prepared = ${keys}.prepareKeys(values, from, ${fn})`,
+          each: `${this.#guarded(step, set)}\n${this.take(step.output, 'value')}`,
+        }
+      }
+      case 'hash': {
+        const exchange = this.constant(step.exchange)
+        const found = `if (index < prepared) channel = ${exchange}.preparedChannel(index)
+else channel = ${exchange}.channelOf(${this.constant(step.fn)}(value))`
+        return {
+          before: `const prepared = ${exchange}.prepareChannels(values, from)`,
+          each: `let channel\n${this.#guarded(step, found)}\nchannel.add(value, ${this.constant(step.cell)}.timestamp)`,
+        }
+      }
+      default:
+        return { before: '', each: this.take(receiver, 'value') }
+    }
   }
 
   /** Statements that do what `receiver.onRecord` does with the value of that name. */

@@ -135,6 +135,11 @@ export class HashExchange extends Exchange {
   readonly #subtaskOfGroup: Uint16Array
   readonly #maxParallelism: number
   readonly #failure: (error: unknown) => Error
+  /** The places of the channels of records that are still to come. */
+  readonly #prepared = new Uint16Array(BATCH_RECORDS)
+  #preparedOf: readonly unknown[] = []
+  #preparedFrom = 0
+  #preparedTo = 0
 
   constructor(channels: readonly OutputChannel[], cell: RecordCell, key: KeySelection, maxParallelism: number) {
     super(channels, cell)
@@ -162,9 +167,38 @@ export class HashExchange extends Exchange {
 
   /** @throws SluiceError `INVALID_KEY` */
   channelOf(key: unknown): OutputChannel {
-    return this.channels[this.#subtaskOfGroup[murmur(hashKey(key)) % this.#maxParallelism]!]!
+    return this.channels[this.#placeOf(key)]!
+  }
+
+  #placeOf(key: unknown): number {
+    return this.#subtaskOfGroup[murmur(hashKey(key)) % this.#maxParallelism]!
+  }
+
+  /** In a row and with nothing between them, because keys that were made long ago lie far off, and many can be fetched at once. */
+  prepareChannels(values: readonly unknown[], from: number): number {
+    if (from > 0 && values === this.#preparedOf && from < this.#preparedTo) return this.#preparedTo
+    if (values.length < PREPARED_RECORDS) return from
+    this.#preparedOf = values
+    this.#preparedFrom = this.#preparedTo = from
+    const end = Math.min(values.length, from + BATCH_RECORDS)
+    try {
+      while (this.#preparedTo < end) {
+        this.#prepared[this.#preparedTo - from] = this.#placeOf(this.#keyOf(values[this.#preparedTo]))
+        this.#preparedTo++
+      }
+    } catch {
+      // Its turn comes, and with it the same error, once the records before it have been sent.
+    }
+    return this.#preparedTo
+  }
+
+  preparedChannel(place: number): OutputChannel {
+    return this.channels[this.#prepared[place - this.#preparedFrom]!]!
   }
 }
+
+/** Fewer records are sent sooner than looked through. */
+const PREPARED_RECORDS = 32
 
 /** Record after record to the next channel. */
 export class RebalanceExchange extends Exchange {

@@ -22,6 +22,9 @@ export class KeyBatch {
   /** Whoever looks something up for each key may keep it here meanwhile. */
   readonly scratch: Int32Array = new Int32Array(KEYS_MAX)
   size = 0
+  #values: readonly unknown[] = []
+  #keyOf: ((value: unknown) => unknown) | undefined
+  #from = 0
 
   constructor(maxParallelism: number) {
     this.#looker = new CurrentKey(maxParallelism)
@@ -30,12 +33,25 @@ export class KeyBatch {
   /** Takes the keys of the values from `from` on, as many as there is room for and up to the first that has none. */
   take(values: readonly unknown[], from: number, keyOf: (value: unknown) => unknown): void {
     const end = Math.min(values.length - from, KEYS_MAX)
+    this.#values = values
+    this.#keyOf = keyOf
+    this.#from = from
     this.size = 0
     try {
       while (this.size < end) this.#add(keyOf(values[from + this.size]))
     } catch {
       // Its turn comes, and with it the same error, once the records before it have been handled.
     }
+  }
+
+  /** Whether the key of the value at this place was taken. */
+  holds(values: readonly unknown[], from: number, keyOf: (value: unknown) => unknown): boolean {
+    return values === this.#values && keyOf === this.#keyOf && from >= this.#from && from < this.end
+  }
+
+  /** The place behind the last value whose key was taken. */
+  get end(): number {
+    return this.#from + this.size
   }
 
   #add(key: unknown): void {
@@ -50,8 +66,9 @@ export class KeyBatch {
     this.size++
   }
 
-  /** Makes one of the keys the current one. */
-  hand(at: number, current: CurrentKey): void {
+  /** Makes the key of the value at this place the current one. */
+  hand(place: number, current: CurrentKey): void {
+    const at = place - this.#from
     current.words = this.#words
     current.at = KEY_WORDS * at
     current.key = this.#keys[at]

@@ -74,12 +74,12 @@ export class KeyEntries<V> {
     const at = WORDS * number
     if (((words[at + META]! >>> FORM_SHIFT) & 0xff) !== key.form) return false
     if (key.form === REFERENCE) return this.#canonicals![number] === key.canonical
-    const own = key.words
+    const { words: own, at: from } = key
     return (
-      words[at + KEY] === own[0] &&
-      words[at + KEY + 1] === own[1] &&
-      words[at + KEY + 2] === own[2] &&
-      words[at + KEY + 3] === own[3]
+      words[at + KEY] === own[from] &&
+      words[at + KEY + 1] === own[from + 1] &&
+      words[at + KEY + 2] === own[from + 2] &&
+      words[at + KEY + 3] === own[from + 3]
     )
   }
 

@@ -81,20 +81,23 @@ export class KeyedBackend implements KeyedContext {
 
   /**
    * Looks through the keys of the values from `from` on, when there is so much state that it is worth while: it is then in the processor's caches when
-   * their turn comes. Returns for how many of them; each may then be made the current one by `useKey`.
+   * their turn comes. Returns the place behind the last one; those before it may be made the current one by `useKey`.
    */
-  prepareKeys(values: readonly unknown[], from: number, keyOf: (value: unknown) => unknown): number {
-    if (this.size < PREPARED_FROM) return 0
+  prepareKeys(values: readonly unknown[], from: number, keyOf: (value: never) => unknown): number {
+    const of = keyOf as (value: unknown) => unknown
+    // A batch is gone through in several steps, but looked through once, at its beginning.
+    if (from > 0) return this.#ahead?.holds(values, from, of) ? this.#ahead.end : from
+    if (values.length < PREPARED_RECORDS || this.size < PREPARED_FROM) return from
     this.#ahead ??= new KeyBatch(this.#maxParallelism)
-    this.#ahead.take(values, from, keyOf)
+    this.#ahead.take(values, from, of)
     for (const table of this.#tables.values()) table.prefetch(this.#ahead)
     for (const panes of this.#panes.values()) panes.prefetch(this.#ahead)
-    return this.#ahead.size
+    return this.#ahead.end
   }
 
-  /** Makes one of the keys that were looked through the current one. @throws SluiceError `UNSTABLE_KEY` */
-  useKey(at: number): void {
-    this.#ahead!.hand(at, this.#current)
+  /** Makes the key of the value at this place the current one. @throws SluiceError `UNSTABLE_KEY` */
+  useKey(place: number): void {
+    this.#ahead!.hand(place, this.#current)
     this.#checkGroup()
   }
 
@@ -316,6 +319,8 @@ export class KeyedBackend implements KeyedContext {
 
 /** Entries in memory beyond which they do not all lie in the nearest caches. */
 const PREPARED_FROM = 8192
+/** Fewer records are handled sooner than looked through. */
+const PREPARED_RECORDS = 32
 
 function never(): boolean {
   return false

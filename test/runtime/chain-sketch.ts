@@ -95,7 +95,8 @@ export class TracedChain {
       }
       case 'key': {
         const context = this.#context(id, sketch.behind)
-        const keys = { setKey: (key: unknown) => void this.trace.push([id, 'key', key]) }
+        const setKey = (key: unknown) => void this.trace.push([id, 'key', key])
+        const keys = { setKey, prepareKeys: (_: readonly unknown[], from: number) => from, useKey: unused }
         return new KeyingReceiver(keys, (value) => this.#call(id, value, undefined, value), context.output, context)
       }
       case 'split': {
@@ -198,4 +199,8 @@ export class TracedChain {
       )
     })
   }
+}
+
+function unused(): never {
+  throw new Error('no key was prepared')
 }
