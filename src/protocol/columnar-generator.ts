@@ -76,6 +76,26 @@ interface Written {
   readonly filler: string
 }
 
+/** A column whose values are those of a view as they are. */
+interface NumberColumn {
+  readonly view: string
+  readonly shift: 2 | 3
+  /** The condition under which a value belongs to it. */
+  readonly fits: (v: string) => string
+  readonly zero: string
+}
+
+const NUMBERS: Readonly<Record<'int32' | 'float64' | 'int64', NumberColumn>> = {
+  int32: {
+    view: 'int32',
+    shift: 2,
+    fits: (v) => `typeof ${v} === 'number' && (${v} | 0) === ${v} && (${v} !== 0 || 1 / ${v} > 0)`,
+    zero: '0',
+  },
+  float64: { view: 'float64', shift: 3, fits: (v) => `typeof ${v} === 'number'`, zero: '0' },
+  int64: { view: 'int64', shift: 3, fits: (v) => `typeof ${v} === 'bigint' && asInt64(64, ${v}) === ${v}`, zero: '0n' },
+}
+
 class WriterSource extends Source {
   readonly #lists: (readonly string[])[] = []
 
@@ -99,26 +119,8 @@ class WriterSource extends Source {
     switch (column.kind) {
       case 'none':
         return { value: 'return false', filler: '' }
-      case 'int32': {
-        const at = `int32[${this.slot(2)} + i]`
-        const fits = `typeof ${v} === 'number' && (${v} | 0) === ${v} && (${v} !== 0 || 1 / ${v} > 0)`
-        return { value: `if (!(${fits})) return false\n${at} = ${v}`, filler: `${at} = 0` }
-      }
-      case 'float64': {
-        const at = `float64[${this.slot(3)} + i]`
-        return { value: `if (typeof ${v} !== 'number') return false\n${at} = ${v}`, filler: `${at} = 0` }
-      }
-      case 'date': {
-        const at = `float64[${this.slot(3)} + i]`
-        const time = this.variable()
-        const value = `const ${time} = timeOf(${v})\nif (${time} === undefined) return false\n${at} = ${time}`
-        return { value, filler: `${at} = 0` }
-      }
-      case 'int64': {
-        const at = `int64[${this.slot(3)} + i]`
-        const fits = `typeof ${v} === 'bigint' && asInt64(64, ${v}) === ${v}`
-        return { value: `if (!(${fits})) return false\n${at} = ${v}`, filler: `${at} = 0n` }
-      }
+      case 'date':
+        return this.#date(v)
       case 'boolean': {
         const set = `bytes[${this.slot(0)} + (i >> 3)] |= 1 << (i & 7)`
         return { value: `if (${v} === true) ${set}\nelse if (${v} !== false) return false`, filler: '' }
@@ -131,7 +133,21 @@ class WriterSource extends Source {
         return this.#object(column, v)
       case 'tuple':
         return this.#tuple(column, v)
+      default:
+        return this.#number(NUMBERS[column.kind], v)
     }
+  }
+
+  #number({ view, shift, fits, zero }: NumberColumn, v: string): Written {
+    const at = `${view}[${this.slot(shift)} + i]`
+    return { value: `if (!(${fits(v)})) return false\n${at} = ${v}`, filler: `${at} = ${zero}` }
+  }
+
+  #date(v: string): Written {
+    const at = `float64[${this.slot(3)} + i]`
+    const time = this.variable()
+    const value = `const ${time} = timeOf(${v})\nif (${time} === undefined) return false\n${at} = ${time}`
+    return { value, filler: `${at} = 0` }
   }
 
   #part(v: string, check: string, filler: string): Written {
@@ -191,14 +207,8 @@ class ReaderSource extends Source {
     switch (kind) {
       case 'none':
         return 'undefined'
-      case 'int32':
-        return `int32[${this.slot(2)} + i]`
-      case 'float64':
-        return `float64[${this.slot(3)} + i]`
       case 'date':
         return `new Date(float64[${this.slot(3)} + i])`
-      case 'int64':
-        return `int64[${this.slot(3)} + i]`
       case 'boolean':
         return `((bytes[${this.slot(0)} + (i >> 3)] >> (i & 7)) & 1) === 1`
       case 'text':
@@ -211,6 +221,8 @@ class ReaderSource extends Source {
         return `{ ${children.map((child, index) => `${literalOf(names[index]!)}: ${this.#column(child)}`).join(', ')} }`
       case 'tuple':
         return `[${children.map((child) => this.#column(child)).join(', ')}]`
+      default:
+        return `${NUMBERS[kind].view}[${this.slot(NUMBERS[kind].shift)} + i]`
     }
   }
 }
