@@ -40,32 +40,32 @@ export class FieldCutter {
 
   /** Puts the fields of the current record into `fields`, and returns how many there are; or the error that says why it has none. */
   cut(record: CsvRecordReader, fields: unknown[]): number | Error {
-    const isAscii = record.show()
-    if (!record.hasQuotes) return this.#cutPlain(record, isAscii, fields)
-    const count = this.#cutQuoted(record, isAscii, fields)
+    const isBytes = record.show()
+    if (!record.hasQuotes) return this.#cutPlain(record, isBytes, fields)
+    const count = this.#cutQuoted(record, isBytes, fields)
     return count === -1 ? this.#parse(record.text(), fields) : count
   }
 
-  #cutPlain(record: CsvRecordReader, isAscii: boolean, fields: unknown[]): number {
+  #cutPlain(record: CsvRecordReader, isBytes: boolean, fields: unknown[]): number {
     const { shownEnd } = record
     let count = 0
     for (let from = record.shownFrom; ; ) {
       const end = Math.min(this.#delimiters.from(record, from), shownEnd)
-      fields[count++] = this.#value(record, isAscii, from, end)
+      fields[count++] = this.#value(record, isBytes, from, end)
       if (end === shownEnd) return count
       from = end + this.#delimiter.length
     }
   }
 
   /** -1: there is a quote where none is expected. */
-  #cutQuoted(record: CsvRecordReader, isAscii: boolean, fields: unknown[]): number {
+  #cutQuoted(record: CsvRecordReader, isBytes: boolean, fields: unknown[]): number {
     const { shown, shownEnd } = record
     let count = 0
     for (let at = record.shownFrom; ; at += this.#delimiter.length) {
       const isQuoted = at < shownEnd && shown.charCodeAt(at) === this.#quoteCode
       const end = isQuoted ? this.#closingQuote(record, at + 1) : Math.min(this.#delimiters.from(record, at), shownEnd)
       if (isQuoted ? end >= shownEnd : this.#quotes.from(record, at) < end) return -1
-      fields[count++] = isQuoted ? this.#unquoted(record, isAscii, at + 1, end) : this.#value(record, isAscii, at, end)
+      fields[count++] = isQuoted ? this.#unquoted(record, isBytes, at + 1, end) : this.#value(record, isBytes, at, end)
       at = isQuoted ? end + 1 : end
       if (at === shownEnd) return count
       if (isQuoted && this.#delimiters.from(record, at) !== at) return -1
@@ -79,13 +79,13 @@ export class FieldCutter {
     }
   }
 
-  #value(record: CsvRecordReader, isAscii: boolean, from: number, end: number): unknown {
-    if (!this.#cast) return ownText(record, isAscii, from, end)
-    return castRange(record.shown, from, end) ?? castText(ownText(record, isAscii, from, end))
+  #value(record: CsvRecordReader, isBytes: boolean, from: number, end: number): unknown {
+    if (!this.#cast) return ownText(record, isBytes, from, end)
+    return castRange(record.shown, from, end) ?? castText(ownText(record, isBytes, from, end))
   }
 
-  #unquoted(record: CsvRecordReader, isAscii: boolean, from: number, end: number): unknown {
-    const text = withoutDoubled(ownText(record, isAscii, from, end), this.#quote)
+  #unquoted(record: CsvRecordReader, isBytes: boolean, from: number, end: number): unknown {
+    const text = withoutDoubled(ownText(record, isBytes, from, end), this.#quote)
     return this.#cast ? castText(text) : text
   }
 
@@ -138,7 +138,7 @@ function withoutDoubled(text: string, quote: string): string {
   return from === 0 ? text : result + text.slice(from)
 }
 
-function ownText(record: CsvRecordReader, isAscii: boolean, from: number, end: number): string {
+function ownText(record: CsvRecordReader, isBytes: boolean, from: number, end: number): string {
   if (end - from < SHORTEST_SLICE) return record.shown.slice(from, end)
-  return isAscii ? record.keep(from, end) : Buffer.from(record.shown.slice(from, end)).toString()
+  return isBytes ? record.keep(from, end) : Buffer.from(record.shown.slice(from, end)).toString()
 }

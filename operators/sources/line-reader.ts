@@ -120,10 +120,10 @@ export class LineReader {
     return true
   }
 
-  /** A string of its own of some characters of the shown line, of which each is a byte. */
+  /** A string of its own of some characters of the shown line, of which each is a byte: an ASCII character, or a byte that is no character. */
   keep(from: number, end: number): string {
     const start = this.#lineStart - this.shownFrom
-    return this.filled.toString('latin1', start + from, start + end)
+    return this.filled.toString('utf8', start + from, start + end)
   }
 
   /** Makes the line at `position` the next one. */

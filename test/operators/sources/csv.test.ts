@@ -83,6 +83,16 @@ test.each([undefined, '#'])('cuts a file of many blocks only where records begin
   }
 })
 
+test('bytes that are not UTF-8 spoil only the characters that they stand for', async () => {
+  const text = 'a,b\n1,a rather ? long text\n2,ein längerer ? Text\n"3","and ? one in quotes"\n'
+  const bytes = Buffer.from(text).map((byte) => (byte === 63 ? 0xc3 : byte))
+  expect(await readAll(readCsv(fileIn(folderWith({}), 'a.csv', bytes)))).toEqual([
+    { a: '1', b: 'a rather \ufffd long text' },
+    { a: '2', b: 'ein längerer \ufffd Text' },
+    { a: '3', b: 'and \ufffd one in quotes' },
+  ])
+})
+
 test('passes over empty lines and comments, also before the header', async () => {
   const text = '# a "comment\n\nid,name\n\n1,x\n#2,y\n3,"#z\n#"\n\n'
   for (const splitBytes of [1, 12, 100]) {
