@@ -1,5 +1,5 @@
-import { isAscii } from 'node:buffer'
 import type { SluiceError } from '../../src/core/errors.ts'
+import { DecodedBlock } from './decoded-block.ts'
 import { BLOCK_BYTES, changed, InputFile, malformed } from './files.ts'
 
 const NEWLINE = 10
@@ -8,9 +8,6 @@ const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf] as const
 
 /** Longest line, so that a file that is not made of lines ends in an error and not in a full memory. */
 const LINE_LIMIT = 64 * 1024 * 1024
-
-/** Bytes that are decoded at once: many lines, and yet so few that the string is an ordinary one of the young generation. */
-const TEXT_BYTES = 64 * 1024
 
 /** The bytes of a file from `start` up to, not including, `end`. Both are where a line begins, or the end of the file. */
 export interface FileSplit {
@@ -53,13 +50,9 @@ export class LineReader {
   shownEnd = 0
   /** Another number for each string that is shown. */
   shownIn = 0
-  /** Bytes of `filled` whose characters are `#decoded`, one for each byte when they are ASCII; when they are not, it is not used. */
-  #decodedFrom = 0
-  #decodedEnd = 0
-  #decoded = ''
+  readonly #decoded = new DecodedBlock()
   #decodedIn = 0
   #strings = 0
-  #isAscii = false
 
   /**
    * @param position where to go on, if not at the split's start: what `position` was.
@@ -111,12 +104,16 @@ export class LineReader {
   /** Puts the current line, without its line end, where it can be looked at but not kept. Returns whether each character is a byte. */
   show(): boolean {
     const [from, end] = [this.#lineStart, this.#lineEnd]
-    if (end > this.#decodedEnd || from < this.#decodedFrom) this.#decodeFrom(from)
-    if (end > this.#decodedEnd || !this.#isAscii) return this.#showAlone(end - from)
-    this.shown = this.#decoded
+    const decoded = this.#decoded
+    if (!decoded.covers(from, end)) {
+      decoded.decode(this.filled, from)
+      this.#decodedIn = ++this.#strings
+    }
+    if (!decoded.isAscii || end > decoded.end) return this.#showAlone(end - from)
+    this.shown = decoded.text
     this.shownIn = this.#decodedIn
-    this.shownFrom = from - this.#decodedFrom
-    this.shownEnd = end - this.#decodedFrom
+    this.shownFrom = from - decoded.from
+    this.shownEnd = end - decoded.from
     return true
   }
 
@@ -128,7 +125,7 @@ export class LineReader {
 
   /** Makes the line at `position` the next one. */
   seek(position: number): void {
-    this.#decodedEnd = -1
+    this.#decoded.forget()
     if (position >= this.base && position <= this.base + this.filled.length) {
       this.from = position - this.base
       this.#scanned = 0
@@ -154,10 +151,8 @@ export class LineReader {
   /** Index in `filled` of the first newline from `from` on; -1 when there is none. */
   protected findNewline(from: number): number {
     // A search in a string costs half of one in a buffer.
-    if (this.#isAscii && from >= this.#decodedFrom && from < this.#decodedEnd) {
-      const at = this.#decoded.indexOf('\n', from - this.#decodedFrom)
-      if (at !== -1) return at + this.#decodedFrom
-    }
+    const newline = this.#decoded.newline(from)
+    if (newline !== -1) return newline
     return this.filled.indexOf(NEWLINE, from)
   }
 
@@ -174,15 +169,6 @@ export class LineReader {
     this.shownFrom = 0
     this.shownEnd = this.shown.length
     return bytes === this.shownEnd
-  }
-
-  #decodeFrom(from: number): void {
-    const end = Math.min(from + TEXT_BYTES, this.filled.length)
-    this.#decodedFrom = from
-    this.#decodedEnd = end
-    this.#isAscii = isAscii(this.filled.subarray(from, end))
-    this.#decodedIn = ++this.#strings
-    this.#decoded = this.#isAscii ? this.filled.toString('latin1', from, end) : ''
   }
 
   #take(end: number, next: number): void {
@@ -221,7 +207,7 @@ export class LineReader {
     this.#storage = target
     this.filled = target.subarray(0, rest)
     this.base += this.from
-    this.#decodedEnd = -1
+    this.#decoded.forget()
     this.#scanned = Math.max(0, this.#scanned - this.from)
     this.from = 0
   }
