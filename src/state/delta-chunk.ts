@@ -1,6 +1,6 @@
 import type { StoredForm } from '../core/keyed-state.ts'
-import { keyBytesInPlace } from './key-bytes.ts'
-import { emptyValueBytes, valueBytesInPlace } from './row-value.ts'
+import { copyKeyTo, keyBytesInPlace } from './key-bytes.ts'
+import { copyValueTo, emptyValueBytes, valueBytesInPlace } from './row-value.ts'
 
 /**
  * A piece of what changed in the keyed state of one operator since the checkpoint before: about 64 KiB, self-contained. Tasks hand chunks
@@ -83,9 +83,25 @@ export class DeltaWriter {
     this.#writeBytes(key, 0)
     if (value === undefined) this.#bytes[this.#at++] = 0
     else this.#writeBytes(value, 1)
+    this.#endRow()
+  }
+
+  #endRow(): void {
     this.#sectionRows++
     this.#rows++
     if (this.#at >= CHUNK_BYTES) this.cut()
+  }
+
+  /** A row whose key and value were written in place, in bytes; a value of -1: the row is removed. */
+  putInPlace(state: StateIdentity, group: number, namespace: number, keyBytes: number, valueBytes: number): void {
+    if (this.#state !== state || this.#group !== group || this.#sectionAt < 0) this.#begin(state, group)
+    this.#reserve(8 + 2 * LENGTH_BYTES_MAX + keyBytes + Math.max(0, valueBytes))
+    if (hasNamespace(state.kind)) this.#at = this.#bytes.writeDoubleLE(namespace, this.#at)
+    this.#writeLength(keyBytes)
+    this.#at = copyKeyTo(this.#bytes, this.#at, keyBytes)
+    this.#writeLength(valueBytes + 1)
+    if (valueBytes > 0) this.#at = copyValueTo(this.#bytes, this.#at, valueBytes)
+    this.#endRow()
   }
 
   /** Everything of a namespace in these groups is gone. */
@@ -158,14 +174,17 @@ export class DeltaWriter {
 
   /** @param added to the length, where 0 means something else */
   #writeBytes(source: Uint8Array, added: number): void {
-    const length = source.byteLength + added
+    this.#writeLength(source.byteLength + added)
+    this.#bytes.set(source, this.#at)
+    this.#at += source.byteLength
+  }
+
+  #writeLength(length: number): void {
     if (length < LONG) this.#bytes[this.#at++] = length
     else {
       this.#bytes[this.#at] = LONG
       this.#at = this.#bytes.writeUInt32LE(length, this.#at + 1)
     }
-    this.#bytes.set(source, this.#at)
-    this.#at += source.byteLength
   }
 
   #reserve(length: number): void {

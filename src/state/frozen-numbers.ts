@@ -5,18 +5,20 @@ export interface FrozenPart<E> {
   readonly entries: E
   readonly group: number
   readonly namespace: number
-  readonly numbers: number[]
+  readonly numbers: readonly number[]
 }
 
 /** What knows the order of its entries. */
 interface Sortable {
-  sort(numbers: number[]): number[]
+  sort(numbers: readonly number[]): readonly number[]
 }
 
 /** The entries of a frozen epoch on their way into its snapshot, in the order of key group, namespace and key. */
 export class FrozenNumbers<E extends Sortable> {
   readonly #parts: readonly FrozenPart<E>[]
   #part = 0
+  /** Of the part. */
+  #sorted: readonly number[] = []
   #index = 0
 
   constructor(parts: readonly FrozenPart<E>[]) {
@@ -27,9 +29,9 @@ export class FrozenNumbers<E extends Sortable> {
   write(write: (entries: E, number: number, namespace: number) => void, expired: () => boolean): boolean {
     for (; this.#part < this.#parts.length; this.#part++, this.#index = 0) {
       const { entries, namespace, numbers } = this.#parts[this.#part]!
-      if (this.#index === 0) entries.sort(numbers)
+      if (this.#index === 0) this.#sorted = entries.sort(numbers)
       while (this.#index < numbers.length) {
-        write(entries, numbers[this.#index]!, namespace)
+        write(entries, this.#sorted[this.#index]!, namespace)
         if (++this.#index % ROWS_PER_LOOK === 0 && expired()) return false
       }
     }

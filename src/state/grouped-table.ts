@@ -9,7 +9,7 @@ import { FrozenNumbers } from './frozen-numbers.ts'
 import type { KeyBatch, Prefetched } from './key-batch.ts'
 import { keyBytesInPlace } from './key-bytes.ts'
 import type { KeyEntries } from './key-entries.ts'
-import { DEFAULT_FORM, formOfBytes, isPlainNumber, valueBytesInPlace } from './row-value.ts'
+import { DEFAULT_FORM, formOfBytes, isPlainNumber, valueBytesInPlace, valueInPlace } from './row-value.ts'
 import type { OperatorBase } from './state-base.ts'
 import { baseRows, holdsAny } from './state-base.ts'
 import { storedKey, storedValue } from './stored-row.ts'
@@ -260,11 +260,11 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
     if ((flags & LIVE) !== 0) {
       const { form } = this
       const value = group.value(number)
-      const bytes = valueBytesInPlace(form === undefined ? value : form.store(value as V), form ?? DEFAULT_FORM)
-      writer.putBytes(this.state, group.ofGroup, 0, group.keyBytesInPlace(number), bytes)
+      const valueBytes = valueInPlace(form === undefined ? value : form.store(value as V), form ?? DEFAULT_FORM)
+      writer.putInPlace(this.state, group.ofGroup, 0, group.keyInPlace(number), valueBytes)
       group.setFlags(number, flags | PERSISTED)
     } else if ((flags & PERSISTED) !== 0) {
-      writer.putBytes(this.state, group.ofGroup, 0, group.keyBytesInPlace(number), undefined)
+      writer.putInPlace(this.state, group.ofGroup, 0, group.keyInPlace(number), -1)
       this.#tombstones.push({ group, number })
     }
   }

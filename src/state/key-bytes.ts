@@ -34,19 +34,27 @@ let scratch = Buffer.alloc(1 << 12)
 
 /** The bytes of a key, to be copied before the next call. */
 export function keyBytesInPlace(key: unknown): Uint8Array {
-  const length = writeKey(key)
+  const length = keyInPlace(key)
   return scratch.subarray(0, length)
 }
 
-/** The same for a text of which there is one byte for each code unit, all below 256. */
-export function latinKeyBytesInPlace(bytes: Buffer, at: number, length: number): Uint8Array {
+/** Copies what was written in place to another buffer. Returns the place behind it. */
+export function copyKeyTo(target: Buffer, at: number, length: number): number {
+  // Short ones are quicker by hand than by a call out of the engine.
+  if (length > 32) target.set(scratch.subarray(0, length), at)
+  else for (let index = 0; index < length; index++) target[at + index] = scratch[index]!
+  return at + length
+}
+
+/** As `keyInPlace`, for a text of which there is one byte for each code unit, all below 256. */
+export function latinKeyInPlace(bytes: Buffer, at: number, length: number): number {
   for (let index = 0; index < length; index++) {
     const code = bytes[at + index]!
-    if (code >= 0x80) return keyBytesInPlace(bytes.toString('latin1', at, at + length))
+    if (code >= 0x80) return keyInPlace(bytes.toString('latin1', at, at + length))
     scratch[1 + index] = code
   }
   scratch[0] = TEXT
-  return scratch.subarray(0, 1 + length)
+  return 1 + length
 }
 
 /** The bytes of a key. */
@@ -54,8 +62,8 @@ export function keyBytes(key: unknown): Uint8Array<ArrayBuffer> {
   return new Uint8Array(keyBytesInPlace(key))
 }
 
-/** Writes a key to the beginning of `scratch`. Returns its length. */
-function writeKey(key: unknown): number {
+/** Writes the bytes of a key where `copyKeyTo` finds them. Returns their number. */
+export function keyInPlace(key: unknown): number {
   switch (typeof key) {
     case 'string':
       return writeText(key)

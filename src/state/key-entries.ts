@@ -1,7 +1,7 @@
 import { assert } from '../core/assert.ts'
 import { canonicalKey, compareKeys } from '../core/key-groups.ts'
 import { CurrentKey, DOUBLE, INT, KEY_WORDS, REFERENCE, TEXT_MAX } from './current-key.ts'
-import { keyBytesInPlace, latinKeyBytesInPlace } from './key-bytes.ts'
+import { keyInPlace, latinKeyInPlace } from './key-bytes.ts'
 
 /*
  * Keys and what is kept for each, outside of the heap as far as that is possible: an entry is a number. What always holds:
@@ -237,11 +237,10 @@ export class KeyEntries<V> {
     }
   }
 
-  /** The bytes of the key, to be copied before the next call. */
-  keyBytesInPlace(number: number): Uint8Array {
+  /** Writes the bytes of the key where `copyKeyTo` finds them. Returns their number. */
+  keyInPlace(number: number): number {
     const form = this.#formOf(number)
-    if (form > TEXT_MAX) return keyBytesInPlace(this.key(number))
-    return latinKeyBytesInPlace(this.#bytes, 4 * (WORDS * number + KEY), form)
+    return form > TEXT_MAX ? keyInPlace(this.key(number)) : latinKeyInPlace(this.#bytes, 4 * (WORDS * number + KEY), form)
   }
 
   canonical(number: number): unknown {
@@ -254,33 +253,59 @@ export class KeyEntries<V> {
 
   // Order
 
-  /** Sorts entries by their keys, as `compareKeys` does. */
-  sort(numbers: number[]): number[] {
-    if (numbers.every((number) => this.#formOf(number) < INT)) return numbers.sort((a, b) => this.#compareTexts(a, b))
-    if (numbers.every((number) => this.#formOf(number) === INT)) return numbers.sort((a, b) => this.#wordOf(a) - this.#wordOf(b))
-    return numbers.sort((a, b) => compareKeys(this.canonical(a), this.canonical(b)))
-  }
-
-  #wordOf(number: number): number {
-    return this.#words[WORDS * number + KEY]!
-  }
-
-  #compareTexts(a: number, b: number): number {
-    const words = this.#words
-    const atA = WORDS * a + KEY
-    const atB = WORDS * b + KEY
-    for (let index = 0; index < KEY_WORDS; index++) {
-      const [wordA, wordB] = [words[atA + index]!, words[atB + index]!]
-      if (wordA !== wordB) return turned(wordA) - turned(wordB)
+  /** Entries in the order of their keys, which is that of `compareKeys`. */
+  sort(numbers: readonly number[]): readonly number[] {
+    if (numbers.length < RANKS) {
+      if (numbers.every((number) => this.#formOf(number) === INT))
+        return sortedBy(numbers, (number) => this.#wordOf(number, 0) ^ SIGN)
+      if (numbers.every((number) => this.#formOf(number) < INT)) return this.#sortTexts(numbers)
     }
-    // One is the other with zeroes behind it.
-    return this.#formOf(a) - this.#formOf(b)
+    return numbers.toSorted((a, b) => compareKeys(this.canonical(a), this.canonical(b)))
   }
+
+  #wordOf(number: number, index: number): number {
+    return this.#words[WORDS * number + KEY + index]!
+  }
+
+  /** Word by word, the last one first; behind all words is the length: one may be the other with zeroes behind it. */
+  #sortTexts(numbers: readonly number[]): readonly number[] {
+    let sorted = sortedBy(numbers, (number) => this.#formOf(number))
+    for (let index = KEY_WORDS - 1; index >= 0; index--)
+      sorted = sortedBy(sorted, (number) => turned(this.#wordOf(number, index)))
+    return sorted
+  }
+}
+
+const SIGN = 0x80000000
+
+/** A double holds 53 bits: a word, and the rank of an entry below it. */
+const RANKS = 1 << 21
+let ranked = new Float64Array(1 << 10)
+
+/** Sorted by a word of each entry, those with equal ones as they were: without a comparison that would have to be called. */
+function sortedBy(numbers: readonly number[], wordOf: (number: number) => number): readonly number[] {
+  const { length } = numbers
+  if (ranked.length < length) ranked = new Float64Array(2 ** Math.ceil(Math.log2(length)))
+  let differs = 0
+  const first = length === 0 ? 0 : wordOf(numbers[0]!)
+  for (let rank = 0; rank < length; rank++) {
+    const word = wordOf(numbers[rank]!)
+    differs |= word ^ first
+    ranked[rank] = (word >>> 0) * RANKS + rank
+  }
+  if (differs === 0) return numbers
+  const sorted = ranked.subarray(0, length).sort()
+  const result: number[] = []
+  for (let place = 0; place < length; place++) {
+    const word = Math.floor(sorted[place]! / RANKS)
+    result.push(numbers[sorted[place]! - word * RANKS]!)
+  }
+  return result
 }
 
 /** The bytes of a word as they are read: the first one counts most. */
 function turned(word: number): number {
-  return ((word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)) >>> 0
+  return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24)
 }
 
 /** Finds the places of those that are removed. */

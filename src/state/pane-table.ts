@@ -8,7 +8,7 @@ import { FrozenNumbers } from './frozen-numbers.ts'
 import type { KeyBatch, Prefetched } from './key-batch.ts'
 import { keyBytesInPlace } from './key-bytes.ts'
 import { KeyEntries } from './key-entries.ts'
-import { DEFAULT_FORM, valueBytesInPlace } from './row-value.ts'
+import { DEFAULT_FORM, valueInPlace } from './row-value.ts'
 import type { BaseRow, OperatorBase } from './state-base.ts'
 import { baseRows } from './state-base.ts'
 import { storedKey, storedValue } from './stored-row.ts'
@@ -235,8 +235,8 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState, Prefetche
 
   #write(writer: DeltaWriter, pane: Pane<V>, number: number, window: number): void {
     pane.setEpoch(number, pane.epoch(number) + 1)
-    const value = valueBytesInPlace(pane.value(number), DEFAULT_FORM)
-    writer.putBytes(this.state, pane.group(number), window, pane.keyBytesInPlace(number), value)
+    const valueBytes = valueInPlace(pane.value(number), DEFAULT_FORM)
+    writer.putInPlace(this.state, pane.group(number), window, pane.keyInPlace(number), valueBytes)
   }
 
   onFolded(): void {
