@@ -80,6 +80,8 @@ export async function runPhases(
   const job = new JobProcess<SeriesOutcome>({ ...spec, flags: { ...spec.flags, 'checkpoint-every': 'off' } })
   try {
     await job.reached(records)
+    // All state goes to disk once, and is no part of what is measured.
+    await job.checkpoint()
     await pause(1000 * lengths.warmup)
     const windows: PhaseWindow[] = [await offWindow(job, lengths)]
     for (const interval of intervals) windows.push(await onWindow(job, interval, lengths), await offWindow(job, lengths))
