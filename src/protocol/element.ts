@@ -12,7 +12,7 @@ export interface RecordBatch {
   readonly kind: 'records'
   readonly values: unknown[]
   /** `NaN` for a record without one. */
-  readonly timestamps: number[]
+  readonly timestamps: readonly number[]
   /** Absent when no watermark rose on the way. */
   readonly watermarks?: BatchWatermarks
 }
@@ -48,6 +48,11 @@ export interface EndOfInput {
   readonly kind: 'end'
 }
 
-export function recordBatch(): RecordBatch {
-  return { kind: 'records', values: [], timestamps: [] }
+const SHARED_MAX = 1024
+const NONE: (readonly number[])[] = Array.from({ length: SHARED_MAX + 1 })
+
+/** The timestamps of records that have none: one array for all batches of a size. */
+export function noTimestamps(records: number): readonly number[] {
+  if (records > SHARED_MAX) return Array.from({ length: records }, () => Number.NaN)
+  return (NONE[records] ??= Array.from({ length: records }, () => Number.NaN))
 }

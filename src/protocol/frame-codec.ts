@@ -1,6 +1,7 @@
 import { assert } from '../core/assert.ts'
 import type { BatchCodec } from './batch-codec.ts'
 import type { BatchWatermarks, Element } from './element.ts'
+import { noTimestamps } from './element.ts'
 import { FrameReader, FrameWriter, inSteps } from './frame-buffer.ts'
 
 /*
@@ -92,6 +93,7 @@ export abstract class FrameCodec implements BatchCodec {
 
   /** Returns where they end; where they begin when no record has one. */
   #writeTimestamps(timestamps: readonly number[]): number {
+    if (timestamps === noTimestamps(timestamps.length)) return HEADER_BYTES
     const { float64 } = this.writer.reserve(HEADER_BYTES + 8 * timestamps.length)
     let timed = false
     for (let index = 0; index < timestamps.length; index++) {
@@ -135,10 +137,10 @@ export abstract class FrameCodec implements BatchCodec {
     return { kind: 'records', values, timestamps, watermarks: this.#readWatermarks(watermarksAt + 8, timesAt, marks) }
   }
 
-  #readTimestamps(timed: boolean, at: number, count: number): number[] {
-    const timestamps = numbers(count)
-    if (!timed) return timestamps
+  #readTimestamps(timed: boolean, at: number, count: number): readonly number[] {
+    if (!timed) return noTimestamps(count)
     this.reader.need(at, 8 * count)
+    const timestamps = numbers(count)
     const { float64 } = this.reader.memory
     for (let index = 0, from = at >>> 3; index < count; index++) timestamps[index] = float64[from + index]!
     return timestamps

@@ -3,8 +3,8 @@ import type { Receiver, RecordCell } from '../core/operator.ts'
 import type { RecordStep } from '../core/record-step.ts'
 import type { ChannelWriter } from '../protocol/channel.ts'
 import { BATCH_RECORDS } from '../protocol/channel.ts'
-import type { BatchWatermarks, Element, RecordBatch } from '../protocol/element.ts'
-import { recordBatch } from '../protocol/element.ts'
+import type { BatchWatermarks, Element } from '../protocol/element.ts'
+import { noTimestamps } from '../protocol/element.ts'
 
 /** Flags of a task that are looked at after every record, so each must cost one load. */
 export interface Backpressure {
@@ -19,8 +19,10 @@ export class OutputChannel {
   readonly #writer: ChannelWriter
   readonly #backpressure: Backpressure
   readonly #failure: (error: unknown) => Error
-  #batch: RecordBatch = recordBatch()
-  /** Watermarks of the open batch. */
+  /** The open batch. */
+  #values: unknown[] = []
+  /** Absent as long as none of its records has one. */
+  #timestamps: number[] | undefined
   #watermarks: BatchWatermarks | undefined
   #batchRecords = BATCH_RECORDS
   /** Records sent so far. */
@@ -34,15 +36,19 @@ export class OutputChannel {
   }
 
   add(value: unknown, timestamp: number): void {
-    const batch = this.#batch
-    batch.values.push(value)
-    batch.timestamps.push(timestamp)
-    if (batch.values.length >= this.#batchRecords) this.sendBatch()
+    const records = this.#values.push(value)
+    if (!Number.isNaN(timestamp) || this.#timestamps !== undefined) this.#stamp(timestamp, records)
+    if (records >= this.#batchRecords) this.sendBatch()
+  }
+
+  #stamp(timestamp: number, records: number): void {
+    this.#timestamps ??= noTimestamps(records - 1).slice()
+    this.#timestamps.push(timestamp)
   }
 
   /** A watermark, behind all records so far. It travels with the open batch, or at the latest when that would be sent. */
   addWatermark(time: number): void {
-    const after = this.#batch.values.length
+    const after = this.#values.length
     const watermarks = (this.#watermarks ??= { after: [], times: [] })
     const last = watermarks.after.length - 1
     if (last >= 0 && watermarks.after[last] === after) watermarks.times[last] = time
@@ -54,19 +60,21 @@ export class OutputChannel {
 
   /** Sends what the open batch holds. True when it held anything. */
   sendBatch(): boolean {
-    const batch = this.#batch
+    const values = this.#values
     const watermarks = this.#watermarks
-    const { length } = batch.values
+    const { length } = values
     if (length === 0 && watermarks === undefined) return false
     this.#watermarks = undefined
     if (length === 0) {
       this.#write({ kind: 'watermark', time: watermarks!.times[0]! })
       return true
     }
-    this.#batch = recordBatch()
+    const timestamps = this.#timestamps ?? noTimestamps(length)
+    this.#values = []
+    this.#timestamps = undefined
     this.records += length
     this.#batchRecords = this.#writer.batchRecords
-    this.#write(watermarks === undefined ? batch : { ...batch, watermarks })
+    this.#write({ kind: 'records', values, timestamps, ...(watermarks === undefined ? {} : { watermarks }) })
     return true
   }
 

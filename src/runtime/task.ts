@@ -429,7 +429,9 @@ export class Task {
 
   /** After the end of the input nothing may follow it: timers by the clock that are still set then do not fire. */
   get #timerDue(): boolean {
-    return this.nextTimer <= this.#parts.clock.now()
+    const next = this.nextTimer
+    // Without a timer the time of day need not be asked for: this is looked at in every step.
+    return next !== Number.POSITIVE_INFINITY && next <= this.#parts.clock.now()
   }
 
   /** The next instant at which an operator wants to act by the clock. */
