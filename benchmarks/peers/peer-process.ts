@@ -23,11 +23,13 @@ export async function runPeer(peer: Peer, size: PeerSize): Promise<PeerOutcome> 
   try {
     const [program, args] = commandOf(peer, size, folder)
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const killOnExit = (): void => void child.kill('SIGKILL')
+    process.once('exit', killOnExit)
     const [stdout, stderr, code] = await Promise.all([
       text(child.stdout),
       text(child.stderr),
       new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve)),
-    ])
+    ]).finally(() => process.off('exit', killOnExit))
     if (code !== 0) throw new Error(`${peer.id} ended with exit code ${code}:\n${stderr}`)
     const outcome = JSON.parse(stdout.trimEnd().split('\n').at(-1)!) as PeerOutcome
     if (!outcome.verified) throw new Error(`the output of ${peer.id} is wrong: ${JSON.stringify(outcome)}`)

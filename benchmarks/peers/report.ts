@@ -4,7 +4,7 @@ import { perSecond, renderTable } from '../support/table.ts'
 import { WORKS } from './catalogue.ts'
 import type { PeerResult, PeersResult } from './result.ts'
 
-const HEADER = ['', 'records/s', 'min - max', 'Sluice is', 'by round', 'cpu s/M', 'checkpoints', 'guarantee']
+const HEADER = ['', 'records/s', 'min - max', 'Sluice is', 'by round', 'cpu s/M', 'by cpu', 'checkpoints', 'guarantee']
 
 export function report({ environment, revisionAtEnd, leftOut, peers, runs, versions }: PeersResult): string {
   const tables = WORKS.map(({ work, title }) => {
@@ -17,8 +17,9 @@ export function report({ environment, revisionAtEnd, leftOut, peers, runs, versi
   return `${tables.join('')}the totals of all ${runs.length} runs were verified\n${named.join(', ')}\n${missing}${edited}`
 }
 
-function rowOf({ label, promise, ours, recordsPerSecond, sluiceAgainstIt, cpuSecondsPerMillion, checkpoints }: PeerResult) {
-  const { median, min, max } = sluiceAgainstIt
+function rowOf(peer: PeerResult): readonly string[] {
+  const { label, promise, ours, recordsPerSecond, cpuSecondsPerMillion, checkpoints } = peer
+  const { median, min, max } = peer.sluiceAgainstIt
   return [
     label,
     perSecond(recordsPerSecond.median),
@@ -26,6 +27,7 @@ function rowOf({ label, promise, ours, recordsPerSecond, sluiceAgainstIt, cpuSec
     ours ? '' : times(median),
     ours ? '' : `${min.toFixed(2)} - ${max.toFixed(2)}`,
     cpuSecondsPerMillion.median.toFixed(3),
+    ours ? '' : times(peer.sluiceAgainstItByCpu.median),
     checkpoints.median.toFixed(0),
     promise,
   ]

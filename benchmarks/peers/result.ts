@@ -40,13 +40,15 @@ export interface PeerResult {
   readonly checkpoints: Spread
   /** Throughput of Sluice against it, within each round. */
   readonly sluiceAgainstIt: Spread
+  /** The same by records per second of processor time, which other programs on the machine hardly change. */
+  readonly sluiceAgainstItByCpu: Spread
 }
 
 export function summarise(peers: readonly Peer[], runs: readonly PeerRun[]): readonly PeerResult[] {
   return peers.map((peer) => {
     const own = runs.filter((run) => run.peer === peer.id)
     const ours = runs.filter((run) => run.peer === `sluice/${peer.work}`)
-    const ratios = own.map((run) => ours.find(({ round }) => round === run.round)!.recordsPerSecond / run.recordsPerSecond)
+    const pairs = own.map((run) => ({ run, sluice: ours.find(({ round }) => round === run.round)! }))
     const { id, family, work, label, promise } = peer
     return {
       id,
@@ -58,7 +60,8 @@ export function summarise(peers: readonly Peer[], runs: readonly PeerRun[]): rea
       recordsPerSecond: spreadOf(own.map((run) => run.recordsPerSecond)),
       cpuSecondsPerMillion: spreadOf(own.map((run) => run.cpuSecondsPerMillion)),
       checkpoints: spreadOf(own.map((run) => run.checkpoints)),
-      sluiceAgainstIt: spreadOf(ratios),
+      sluiceAgainstIt: spreadOf(pairs.map(({ run, sluice }) => sluice.recordsPerSecond / run.recordsPerSecond)),
+      sluiceAgainstItByCpu: spreadOf(pairs.map(({ run, sluice }) => run.cpuSecondsPerMillion / sluice.cpuSecondsPerMillion)),
     }
   })
 }
