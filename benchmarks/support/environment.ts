@@ -28,10 +28,15 @@ export function describeEnvironment(): Environment {
     node: process.version,
     v8: process.versions.v8,
     nodeFlags: process.execArgv,
-    command: `npm run bench -- ${process.argv.slice(2).join(' ')}`,
+    command: `npm run bench -- ${commandLine(process.argv.slice(2)).join(' ')}`,
     revision: revision(),
     loadBefore: loadavg()[0]!,
   }
+}
+
+/** Without where the results go, which changes nothing about them. */
+function commandLine(args: readonly string[]): readonly string[] {
+  return args.filter((arg, index) => arg !== '--out' && args[index - 1] !== '--out')
 }
 
 export function environmentLine(environment: Environment): string {
