@@ -3,15 +3,15 @@ import { barChart } from '../support/bar-chart.ts'
 import { perSecond } from '../support/table.ts'
 import type { NexmarkResult, QueryResult, SettingResult } from './result.ts'
 
-/** A panel for each parallelism, in it a bar for each query and one for the generator, beyond which one subtask cannot get. */
+/** A panel for each parallelism, in it a bar for each query and one for the generator, beyond which none can get. */
 export function nexmarkChart(result: NexmarkResult): string {
   const { parameters, queries, environment } = result
   const subtasks = [...new Set(queries.flatMap(({ settings }) => settings.map(({ parallelism }) => parallelism)))]
   return barChart({
-    title: 'Nexmark: events per second',
+    title: 'Nexmark: events for each second of processor time',
     notes: [
       `${parameters.generators} generators of ${parameters.ratePerGenerator.toLocaleString('en-US')} events a second of event time, whole events, exactly-once, synced to disk.`,
-      `Medians of ${parameters.repetitions} runs, whiskers from slowest to fastest, and events for each second of processor time.`,
+      `Of all threads of the process. ${parameters.repetitions === 1 ? 'One run each' : `Medians of ${parameters.repetitions} runs, whiskers from slowest to fastest`}, and events per second of the clock.`,
     ],
     panels: subtasks.map((parallelism) => panelOf(result, parallelism)),
     environment,
@@ -38,5 +38,5 @@ function shown({ settings }: QueryResult, parallelism: number): SettingResult {
 
 function barOf(label: string, figures: Pick<SettingResult, 'eventsPerSecond' | 'eventsPerCoreSecond'>, ours: boolean): Bar {
   const { eventsPerSecond, eventsPerCoreSecond } = figures
-  return { label, ...eventsPerSecond, note: `${perSecond(eventsPerCoreSecond.median)} a core second`, ours }
+  return { label, ...eventsPerCoreSecond, note: `${perSecond(eventsPerSecond.median)}/s`, ours }
 }
