@@ -185,9 +185,9 @@ export class HashExchange extends Exchange {
   /** In a row and with nothing between them, because keys that were made long ago lie far off, and many can be fetched at once. */
   prepareChannels(values: readonly unknown[], from: number): number {
     if (from > 0 && values === this.#preparedOf && from < this.#preparedTo) return this.#preparedTo
-    if (values.length < PREPARED_RECORDS) return from
     this.#preparedOf = values
     this.#preparedFrom = this.#preparedTo = from
+    if (values.length < PREPARED_RECORDS) return from
     const end = Math.min(values.length, from + BATCH_RECORDS)
     try {
       while (this.#preparedTo < end) {

@@ -44,6 +44,10 @@ export class KeyBatch {
     }
   }
 
+  forget(): void {
+    this.size = 0
+  }
+
   /** Whether the key of the value at this place was taken. */
   holds(values: readonly unknown[], from: number, keyOf: (value: unknown) => unknown): boolean {
     return values === this.#values && keyOf === this.#keyOf && from >= this.#from && from < this.end

@@ -87,7 +87,11 @@ export class KeyedBackend implements KeyedContext {
     const of = keyOf as (value: unknown) => unknown
     // A batch is gone through in several steps, but looked through once, at its beginning.
     if (from > 0) return this.#ahead?.holds(values, from, of) ? this.#ahead.end : from
-    if (values.length < PREPARED_RECORDS || this.size < PREPARED_FROM) return from
+    if (values.length < PREPARED_RECORDS || this.size < PREPARED_FROM) {
+      // The array may be the one of before, filled anew.
+      this.#ahead?.forget()
+      return from
+    }
     this.#ahead ??= new KeyBatch(this.#maxParallelism)
     this.#ahead.take(values, from, of)
     for (const table of this.#tables.values()) table.prefetch(this.#ahead)

@@ -124,6 +124,20 @@ describe('keys that are looked through ahead of their records', () => {
     expect(() => backend.useKey(40)).toThrow(expect.objectContaining({ code: 'UNSTABLE_KEY' }))
   })
 
+  test('are those of the values that are in the array now, which a source may fill again', () => {
+    const backend = wholeBackend()
+    for (let key = 0; key < 10_000; key++) {
+      backend.setKey(key)
+      backend.table<number>('count').set(key)
+    }
+    const keyOf = (key: unknown): unknown => key
+    const values: number[] = Array.from({ length: 40 }, (_, place) => place)
+    expect(backend.prepareKeys(values, 0, keyOf)).toBe(40)
+    values.splice(0, 40, ...Array.from({ length: 20 }, (_, place) => 100 + place))
+    expect(backend.prepareKeys(values, 0, keyOf)).toBe(0)
+    expect(backend.prepareKeys(values, 10, keyOf)).toBe(10)
+  })
+
   test('of few records, or few in state, are not worth it', () => {
     const backend = wholeBackend()
     expect(
