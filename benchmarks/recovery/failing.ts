@@ -7,6 +7,7 @@ import { monotonicMs } from '../jobs/parts/clock.ts'
 import { readMarks } from '../jobs/parts/marks.ts'
 import type { JobSpec } from '../support/job-process.ts'
 import { JobProcess } from '../support/job-process.ts'
+import { storeSizes } from '../support/store-sizes.ts'
 import type { Failure, Stages } from './stages.ts'
 import { stagesOf } from './stages.ts'
 
@@ -35,6 +36,8 @@ export interface Recovery {
 }
 
 const JOB = 'recovering-state'
+/** Twice what the engine lets wait before it takes it into the base. */
+const WAITING_BYTES_MAX = 32 << 20
 
 export async function failAndRecover(scenario: Scenario): Promise<Recovery> {
   const folder = mkdtempSync(join(tmpdir(), 'sluice-recovery-'))
@@ -60,7 +63,7 @@ class Trial {
     const throwAt = failure === 'throw' ? keys + Math.round(rate * seconds.before) : -1
     const count = keys + Math.round(rate * seconds.all)
     const flags = { keys, rate, count, folder: this.#folder, 'throw-at': throwAt, parallelism: 2, 'checkpoint-every': '1s' }
-    return { job: JOB, flags, stateDirectory: join(this.#folder, 'state') }
+    return { job: JOB, flags, stateDirectory: this.#stateDirectory }
   }
 
   async run(): Promise<Recovery> {
@@ -69,12 +72,18 @@ class Trial {
       await job.reached(this.#scenario.keys - 1)
       // All of the state is in a checkpoint, so that the failure does not begin with bringing it into being once more.
       await job.checkpoint()
+      await this.#folded()
       this.#startMs = monotonicMs()
       writeFileSync(join(this.#folder, 'schedule'), String(this.#startMs))
       return this.#scenario.failure === 'throw' ? await this.#throw(job) : await this.#kill(job)
     } finally {
       job.kill()
     }
+  }
+
+  /** What was written at once is in the base, as it is in a job that has run for a while. */
+  async #folded(): Promise<void> {
+    while (storeSizes(this.#stateDirectory).deltaBytes > WAITING_BYTES_MAX) await pause(500)
   }
 
   async #throw(job: JobProcess): Promise<Recovery> {
@@ -114,12 +123,16 @@ class Trial {
     }
   }
 
+  get #stateDirectory(): string {
+    return join(this.#folder, 'state')
+  }
+
   get #marks(): string {
     return join(this.#folder, 'marks')
   }
 
   get #stateFile(): string {
-    const [file] = globSync(join(this.#folder, 'state', JOB, 'checkpoints.mdb'))
+    const [file] = globSync(join(this.#stateDirectory, JOB, 'checkpoints.mdb'))
     if (file === undefined) throw new Error(`there is no state file in ${this.#folder}`)
     return file
   }

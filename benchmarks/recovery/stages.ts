@@ -29,15 +29,18 @@ export function stagesOf({ atMs, detectedAtMs, spawnedAtMs }: Failure, marks: re
   const after = marks.filter((mark) => mark.atMs > atMs)
   const first = (name: MarkName): number => timesOf(after, name).at(0)!
   const last = (name: MarkName): number => timesOf(after, name).at(-1)!
-  const loadedMs = spawnedAtMs === undefined ? detectedAtMs : first('module')
-  const openedMs = last('opened')
+  const openedMs = first('opened')
   const firstMs = first('first-record')
+  // The job may be further already when its word is heard.
+  const knownMs = spawnedAtMs === undefined ? Math.min(detectedAtMs, openedMs) : detectedAtMs
+  const loadedMs = spawnedAtMs === undefined ? knownMs : first('module')
   return {
-    detect: detectedAtMs - atMs,
+    detect: knownMs - atMs,
     spawn: spawnedAtMs === undefined ? 0 : loadedMs - spawnedAtMs,
     open: openedMs - loadedMs,
     firstRecord: firstMs - openedMs,
-    catchUp: last('caught-up') - firstMs,
+    // A source that never was behind says so before its first record has gone through.
+    catchUp: Math.max(0, last('caught-up') - firstMs),
   }
 }
 

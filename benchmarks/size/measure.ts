@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process'
 import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +5,7 @@ import { encodeValue } from '../../src/core/value-codec.ts'
 import { JobProcess } from '../support/job-process.ts'
 import type { Spread } from '../support/statistics.ts'
 import { spreadOf } from '../support/statistics.ts'
+import { storeSizes } from '../support/store-sizes.ts'
 
 /*
  * One job that is told which share of its keys to change, and asked for a checkpoint when it has: what each checkpoint holds is known, and it holds
@@ -33,7 +33,6 @@ export interface GrowthPoint {
 }
 
 const PARALLELISM = 2
-const CLI = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts')
 
 /** What `changing-state` keeps for a key, once it has changed a few times. */
 export function rowBytes(keys: number): number {
@@ -77,11 +76,16 @@ export async function growth(keys: number, fraction: number, looks: readonly num
     for (let checkpoints = 1; checkpoints <= looks.at(-1)!; checkpoints++) {
       await job.change(evenShare(keys, fraction))
       if (!looks.includes(checkpoints)) continue
-      points.push({ checkpoints, ...job.sizes(), liveBytes: keys * rowBytes(keys) })
+      points.push({ checkpoints, ...sizesOf(job), liveBytes: keys * rowBytes(keys) })
       process.stderr.write(`${checkpoints} checkpoints: ${(points.at(-1)!.fileBytes / 1e6).toFixed(0)} MB\n`)
     }
     return points
   })
+}
+
+function sizesOf({ stateDirectory }: ChangingJob): Pick<GrowthPoint, 'fileBytes' | 'baseBytes'> {
+  const { fileBytes, baseBytes } = storeSizes(stateDirectory)
+  return { fileBytes, baseBytes }
 }
 
 /** Every subtask changes as many. */
@@ -95,15 +99,15 @@ function median(samples: readonly number[]): number {
 
 class ChangingJob {
   readonly process: JobProcess
+  readonly stateDirectory: string
   readonly #rounds: string
-  readonly #stateDirectory: string
   #records = 0
 
   constructor(keys: number, folder: string) {
     this.#rounds = join(folder, 'rounds')
-    this.#stateDirectory = join(folder, 'state')
+    this.stateDirectory = join(folder, 'state')
     const flags = { keys, rounds: this.#rounds, parallelism: PARALLELISM, 'checkpoint-every': 'off' }
-    this.process = new JobProcess({ job: 'changing-state', flags, stateDirectory: this.#stateDirectory })
+    this.process = new JobProcess({ job: 'changing-state', flags, stateDirectory: this.stateDirectory })
   }
 
   /** So many keys change, and a checkpoint is complete that holds it. */
@@ -117,17 +121,6 @@ class ChangingJob {
   async end(): Promise<void> {
     appendFileSync(this.#rounds, 'end\n')
     await this.process.outcome
-  }
-
-  /** As the command line shows them. */
-  sizes(): { readonly fileBytes: number; readonly baseBytes: number } {
-    const args = ['checkpoints', 'show', '--json', '--state-directory', this.#stateDirectory]
-    const { status, stdout, stderr } = spawnSync(process.execPath, ['--conditions=@sluice/source', CLI, ...args], {
-      encoding: 'utf8',
-    })
-    if (status !== 0) throw new Error(`the sizes of the store cannot be asked for: ${stdout}${stderr}`)
-    const { fileBytes, baseBytes } = (JSON.parse(stdout) as { sizes: { fileBytes: number; baseBytes: number } }).sizes
-    return { fileBytes, baseBytes }
   }
 }
 
