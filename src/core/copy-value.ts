@@ -24,14 +24,15 @@ function copyObject(value: object): object {
   return value
 }
 
+/** A spread is one step for an object of a known shape; only what can change in it has to be copied then. */
 function copyFields(value: object, prototype: object | null): object {
-  const copy = (prototype === null ? Object.create(null) : {}) as Record<string, unknown>
-  for (const name of Object.keys(value)) {
-    const item = copyValue((value as Record<string, unknown>)[name])
-    // Assigning to `__proto__` would change the prototype instead of making a field.
-    if (name === '__proto__')
-      Object.defineProperty(copy, name, { value: item, enumerable: true, configurable: true, writable: true })
-    else copy[name] = item
+  const copy = (prototype === null ? Object.assign(Object.create(null), value) : { ...value }) as Record<string, unknown>
+  for (const name in copy) {
+    const item = copy[name]
+    if (typeof item !== 'object' || item === null || !Object.hasOwn(copy, name)) continue
+    // Assigning to `__proto__` would change the prototype instead of the field.
+    if (name !== '__proto__' || prototype === null) copy[name] = copyObject(item)
+    else Object.defineProperty(copy, name, { value: copyObject(item), enumerable: true, configurable: true, writable: true })
   }
   return copy
 }
