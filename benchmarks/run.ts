@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { files } from './files.ts'
+import { guard } from './guard.ts'
 import { interval } from './interval.ts'
 import { latency } from './latency.ts'
 import { micro } from './micro.ts'
@@ -11,7 +12,7 @@ import { size } from './size.ts'
 import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
 import { UsageError, whole } from './support/benchmark.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [interval, scale, latency, recovery, size, micro, files, nexmark, peers]
+const BENCHMARKS: readonly Benchmark[] = [interval, scale, latency, recovery, size, micro, files, nexmark, peers, guard]
 
 const USAGE = `usage: npm run bench -- <name> [--quick] [--json] [--out <folder>]
 
@@ -42,7 +43,8 @@ async function main(args: readonly string[]): Promise<number> {
     const benchmark = BENCHMARKS.find((candidate) => candidate.name === name)
     if (benchmark === undefined) throw new UsageError(`there is no benchmark '${name}'`)
     await benchmark.run(options)
-    return 0
+    // One that judges what it measured says so by itself.
+    return Number(process.exitCode ?? 0)
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     process.stderr.write(`bench: ${error.message}\n\n${USAGE}`)
