@@ -48,6 +48,7 @@ class PacedReader<T> implements SplitReader<T, number> {
   /** When record `burst` is due; 0: not known yet. */
   #startMs = 0
   #next: number
+  #closed = false
   readonly #watch: ((behindMs: number) => void) | undefined
 
   constructor(options: PacedOptions<T>, split: PacedSplit, next: number) {
@@ -65,8 +66,20 @@ class PacedReader<T> implements SplitReader<T, number> {
       return null
     }
     const due = this.#due()
-    // A promise, so that the engine asks again as soon as a timer can: after an empty answer it would wait for 5 ms.
-    if (due <= this.#next) return pause(1, [])
+    return due > this.#next ? this.#take(max, due) : this.#wait(max)
+  }
+
+  /** Settles with records and not with none: after an empty answer the engine would wait for 5 ms before it asks again. */
+  async #wait(max: number): Promise<readonly T[]> {
+    while (!this.#closed) {
+      await pause(1)
+      const due = this.#due()
+      if (due > this.#next) return this.#take(max, due)
+    }
+    return []
+  }
+
+  #take(max: number, due: number): readonly T[] {
     const end = Math.min(due, this.#next + max * this.#step)
     const { at } = this.#options
     const records: T[] = []
@@ -75,6 +88,10 @@ class PacedReader<T> implements SplitReader<T, number> {
     this.#next = i
     this.#watch?.(this.#behindMs)
     return records
+  }
+
+  close(): void {
+    this.#closed = true
   }
 
   /** The first record that is not due. */
