@@ -6,8 +6,8 @@ import { chains } from './guard/chains.ts'
 import { codecs } from './guard/codecs.ts'
 import type { NamedContest } from './guard/contest.ts'
 import { ratioOf } from './guard/contest.ts'
+import { files } from './guard/files.ts'
 import { keyedCounts } from './guard/keyed.ts'
-import { lines } from './guard/lines.ts'
 import { windows } from './guard/windows.ts'
 import type { Benchmark, BenchmarkOptions } from './support/benchmark.ts'
 import type { Environment } from './support/environment.ts'
@@ -25,7 +25,7 @@ const ROUNDS_QUICK = 15
 /** One that falls below its floor is measured again, and its best counts: noise comes and goes, and a regression stays. */
 const ATTEMPTS = 3
 
-const CONTESTS: readonly NamedContest[] = [...codecs, ...chains, ...keyedCounts, ...windows, ...bytesOnTheirWay, ...lines]
+const CONTESTS: readonly NamedContest[] = [...codecs, ...chains, ...keyedCounts, ...windows, ...bytesOnTheirWay, ...files]
 
 export interface GuardResult {
   readonly benchmark: 'guard'

@@ -3,12 +3,13 @@ import { createRing, RingReader, RingWriter } from '../../src/protocol/ring.ts'
 import { fusedLoop } from '../../src/runtime/fused-chain.ts'
 import { counters, keyOf } from '../support/sample-batches.ts'
 import type { ChainStep } from './parts.ts'
-import { BATCH, KeyedCount, runBatches, statelessChain, surroundings } from './parts.ts'
+import { BATCH, backend, KeyedCount, runBatches, statelessChain, surroundings } from './parts.ts'
 import { summingWindow } from './windows.ts'
 
 /*
  * A program of its own: what the engine allocates for a record, where neither the records nor the functions of the job allocate anything. Its new space
- * is so large that nothing is collected in between (`allocation.ts` sees to it), so what the heap has grown by is what was allocated.
+ * is so large that nothing is collected in between (`allocation.ts` sees to it), so what the heap has grown by is what was allocated. And what it keeps on the heap for a key whose
+ * value is a number.
  */
 
 /** Runs that many records, a multiple of `BATCH`. */
@@ -25,6 +26,8 @@ const PATHS: readonly (readonly [name: string, path: () => Path])[] = [
   ['six operators in one loop', chainOfNumbers],
   ['keyed count, strings', () => counted(names)],
   ['keyed count, integers', () => counted(numbers)],
+  // Numbers that are no small integers lie on the heap wherever they are not kept as such.
+  ['keyed sum, fractions', () => counted(names, 0.25)],
   ['tumbling window', windowOfNumbers],
   ['encoded, and through the ring', sent],
 ]
@@ -40,8 +43,8 @@ function chainOfNumbers(): Path {
   return batchesOf(numbers, fusedLoop(statelessChain(steps, write), surroundings()))
 }
 
-function counted(keys: readonly unknown[]): Path {
-  return batchesOf(keys, fusedLoop(new KeyedCount((key) => key).head, surroundings()))
+function counted(keys: readonly unknown[], step = 1): Path {
+  return batchesOf(keys, fusedLoop(new KeyedCount((key) => key, true, step).head, surroundings()))
 }
 
 function batchesOf(values: readonly unknown[], loop: ReturnType<typeof fusedLoop>): Path {
@@ -86,5 +89,28 @@ function bytesPerRecord(path: Path): number {
   return Math.max(0, Math.min(...grown)) / RECORDS
 }
 
-const figures = PATHS.map(([name, path]) => [name, bytesPerRecord(path())])
-process.stdout.write(JSON.stringify(Object.fromEntries(figures)))
+const KEYS = 200 * BATCH
+
+/** Typed memory is no part of this, and it is where keys and numbers are to lie. */
+function bytesKeptPerKey(): number {
+  const keyed = backend()
+  const sums = keyed.table<number>('sum')
+  const add = (from: number, until: number): void => {
+    for (let i = from; i < until; i++) {
+      keyed.setKey(keyOf(i))
+      sums.set(i + 0.25)
+    }
+  }
+  add(0, BATCH)
+  globalThis.gc?.()
+  const before = process.memoryUsage().heapUsed
+  add(BATCH, BATCH + KEYS)
+  globalThis.gc?.()
+  const after = process.memoryUsage().heapUsed
+  if (keyed.size !== BATCH + KEYS) throw new Error('the table lost a key')
+  return Math.max(0, after - before) / KEYS
+}
+
+const perRecord = PATHS.map(([name, path]) => [`${name}, bytes a record`, bytesPerRecord(path())])
+const kept = ['keyed sum, fractions, bytes kept a key', bytesKeptPerKey()]
+process.stdout.write(JSON.stringify(Object.fromEntries([...perRecord, kept])))

@@ -63,18 +63,21 @@ export function statelessChain(steps: readonly ChainStep[], write: (value: unkno
   }, new WriteTo(writer, link))
 }
 
-/** A running count for each key, added up. */
+/** A running count for each key, and the sum of all counts. */
 export class KeyedCount {
   sum = 0
   readonly backend: KeyedBackend = backend()
   readonly head: Receiver
 
-  /** @param lookAhead without it keys are not looked through before their records */
-  constructor(keyOf: (value: never) => unknown, lookAhead = true) {
+  /**
+   * @param lookAhead without it keys are not looked through before their records
+   * @param step what each record adds
+   */
+  constructor(keyOf: (value: never) => unknown, lookAhead = true, step = 1) {
     const keyed = this.backend
     const counts = keyed.table<number>('count')
     const onRecord = (): void => {
-      const count = (counts.get() ?? 0) + 1
+      const count = (counts.get() ?? 0) + step
       counts.set(count)
       this.sum += count
     }
