@@ -3,8 +3,13 @@ import type { DeltaChunk } from '../state/delta-chunk.ts'
 import type { PreparedSink } from './chain-link.ts'
 import { heapUse } from './thread-heap.ts'
 
-/** How long a slice of writing may keep the next batch waiting. */
-const SLICE_MS = 1
+/**
+ * A slice of writing takes half of the time that everything else has had since the last one, within these bounds: so records have two thirds of the
+ * thread meanwhile, and those that come at half of what it can take do not pile up.
+ */
+const SLICE_SHARE = 0.5
+const SLICE_MIN_MS = 0.1
+const SLICE_MAX_MS = 1
 /** Chunks that wait to be sent; beyond it they go without waiting for the rest. */
 const SEND_BYTES = 1 << 19
 
@@ -50,6 +55,8 @@ export class SnapshotWriter {
   #lastAcknowledgement: Promise<void> = Promise.resolve()
   #closed = false
   #sliceEndMs = 0
+  /** When the last slice came to its end. */
+  #lastSliceMs = 0
   readonly #expired = (): boolean => this.#now() >= this.#sliceEndMs
 
   /** @param now measures time; where it stands still, a slice is everything */
@@ -98,8 +105,11 @@ export class SnapshotWriter {
   /** Writes a slice. True when there was anything to write. */
   write(): boolean {
     if (this.#writing === undefined) return false
-    this.#sliceEndMs = this.#now() + SLICE_MS
+    const nowMs = this.#now()
+    const sliceMs = SLICE_SHARE * (nowMs - this.#lastSliceMs)
+    this.#sliceEndMs = nowMs + Math.min(SLICE_MAX_MS, Math.max(SLICE_MIN_MS, sliceMs))
     this.#proceed(this.#expired)
+    this.#lastSliceMs = this.#now()
     return true
   }
 

@@ -17,7 +17,7 @@ const NAN_WORD = 0x7ff80000
 
 /**
  * Chosen anew in each process, so that nobody can choose keys that all fall on one place of a table: a sum of words, each times a random odd number,
- * has equal upper bits for two given keys with no greater chance than any two numbers have (multilinear hashing: Carter and Wegman, 1979).
+ * (multilinear hashing: Carter and Wegman, 1979), spread once more.
  * Where a key lies in memory is seen by nobody: tables are walked in the order of insertion or of keys.
  */
 const [SEED_0, SEED_1, SEED_2, SEED_3, SEED_TEXT] = [odd(), odd(), odd(), odd(), odd()] as const
@@ -126,7 +126,7 @@ export class CurrentKey {
     }
     this.canonical = canonicalKey(text)
     this.form = REFERENCE
-    this.hash = own
+    this.hash = spread(own)
     return hash
   }
 
@@ -154,17 +154,26 @@ export class CurrentKey {
     const { words, at } = this
     const first = (Math.imul(words[at]!, SEED_0) + Math.imul(words[at + 1]!, SEED_1)) | 0
     const second = (Math.imul(words[at + 2]!, SEED_2) + Math.imul(words[at + 3]! + this.form, SEED_3)) | 0
-    this.hash = (first + second) | 0
+    this.hash = spread((first + second) | 0)
   }
 }
 
 const double = new Float64Array(1)
 const halves = new Int32Array(double.buffer)
 
+/**
+ * The sum alone would lay keys in a row, ids or times, side by side or in few heaps, as the numbers have it that were chosen; and whoever probes
+ * from place to place pays for heaps (Patrascu and Thorup, "On the k-independence required by linear probing and minwise independence", 2016).
+ */
+function spread(hash: number): number {
+  const half = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  return Math.imul(half ^ (half >>> 13), 0xc2b2ae35)
+}
+
 function textHash(text: string): number {
   let hash = SEED_TEXT
   for (let index = 0; index < text.length; index++) hash = textStep(hash, text.charCodeAt(index))
-  return hash
+  return spread(hash)
 }
 
 function textStep(hash: number, code: number): number {

@@ -20,6 +20,8 @@ class Pane<V> extends KeyEntries<V> {
   inBase: boolean
   /** A snapshot or the base holds entries of it. */
   persisted: boolean
+  /** Cursors that have not come to their end. */
+  walks = 0
 
   constructor(inBase: boolean) {
     super()
@@ -36,6 +38,7 @@ class Pane<V> extends KeyEntries<V> {
  * 1. What memory says of a key wins over the base; what it does not know is as the base says, except in windows that were forgotten since.
  * 2. That a window was forgotten is written before all rows of its epoch's snapshot: rows of a window of the same start that came after it stay.
  * 3. An entry of a frozen epoch is written before it changes, or before anyone gets it who may change it.
+ * 4. Nothing is evicted from a window as long as a cursor walks over it: firing may stand still in its middle for any time.
  */
 export class WindowPanes<V> implements PaneTable<V>, SnapshottedState, Prefetched {
   readonly state: StateIdentity
@@ -179,7 +182,11 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState, Prefetche
       // Whoever gets a value may change it: the window is over.
       if (pane.epoch(number) === epochs.frozen) this.#write(early, pane, number, window)
     }
-    return new EntriesOf<V>(pane, seen, pane.inBase ? this.#rowsBeside(pane, window) : NOTHING)
+    return new EntriesOf<V>(pane, seen, this.#beside(pane, window))
+  }
+
+  #beside(pane: Pane<V>, window: number): Iterator<StoredEntry<V>> {
+    return pane.inBase ? this.#rowsBeside(pane, window) : NOTHING
   }
 
   /** Rows of a window that only the base has, group by group. */
@@ -250,6 +257,8 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState, Prefetche
     // start, so the base has followed that too, and may be asked again.
     for (const [window, pane] of [...this.#panes].sort(([a], [b]) => a - b)) {
       if (evicted >= entries) break
+      // A cursor goes by entry: one that is gone would be passed over, or met again in the base.
+      if (pane.walks > 0) continue
       const before = evicted
       for (let number = 0; number < pane.end; number++) {
         if (pane.flags(number) === 0 || !epochs.isInBase(pane.epoch(number))) continue
@@ -291,7 +300,7 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState, Prefetche
     }
     this.#foundFor = -1
     this.#hidden.push({ window, firstGroup, lastGroup })
-    if (this.entries(window).next()) return
+    if (pane.size > 0 || this.#beside(pane, window).next().done !== true) return
     // Nothing is left of it.
     this.#hidden = this.#hidden.filter((hidden) => hidden.window !== window)
     this.#panes.delete(window)
@@ -325,8 +334,10 @@ class EntriesOf<V> implements PaneCursor<V> {
   readonly #beside: Iterator<StoredEntry<V>>
   #number = -1
   #stored: StoredEntry<V> | undefined
+  #ended = false
 
   constructor(pane: Pane<V>, seen: (number: number) => void, beside: Iterator<StoredEntry<V>>) {
+    pane.walks++
     this.#pane = pane
     this.#seen = seen
     this.#beside = beside
@@ -340,7 +351,10 @@ class EntriesOf<V> implements PaneCursor<V> {
     }
     const next = this.#beside.next()
     this.#stored = next.done === true ? undefined : next.value
-    return next.done !== true
+    if (next.done !== true) return true
+    if (!this.#ended) this.#pane.walks--
+    this.#ended = true
+    return false
   }
 
   get key(): unknown {

@@ -62,6 +62,29 @@ describe('entries', () => {
     )
   })
 
+  test('are found after a few places, also where keys stand in a row', () => {
+    const families: readonly ((place: number) => unknown)[] = [
+      (place) => place,
+      (place) => 1000 * place,
+      (place) => 1_700_000_000_000 + 1000 * place,
+      (place) => `id-${String(place).padStart(6, '0')}`,
+      (place) => `an account with a long name ${place}`,
+    ]
+    for (const family of families) {
+      const hashes = new Uint8Array(1 << 16)
+      const current = new CurrentKey(MAX_PARALLELISM)
+      let probes = 0
+      for (let place = 0; place < 30_000; place++) {
+        current.assign(family(place))
+        let at = current.hash >>> 16
+        for (probes++; hashes[at] !== 0; at = (at + 1) & 0xffff) probes++
+        hashes[at] = 1
+      }
+      // Knuth: 1.4 on the average where keys fall like dice, and a table is filled from empty to nearly half.
+      expect(probes / 30_000).toBeLessThan(1.6)
+    }
+  })
+
   test('keep numbers as numbers until another value comes: then all of them', () => {
     const entries = new KeyEntries<unknown>()
     const current = new CurrentKey(MAX_PARALLELISM)

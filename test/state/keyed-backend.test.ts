@@ -461,6 +461,24 @@ describe('what the base holds', () => {
     expect([backend.table('t').get(), backend.panes('w').get(0)]).toEqual([3, 3])
   })
 
+  test('of a window that is being walked over is met once, and all of it, also when memory runs short meanwhile', () => {
+    for (const inMemory of [8, 5, 0]) {
+      const backend = stored()
+      for (let key = 0; key < inMemory; key++) {
+        backend.setKey(key)
+        expect(backend.panes('w').get(0)).toBe(key)
+      }
+      const cursor = backend.panes<number>('w').entries(0)
+      const seen: number[] = []
+      while (cursor.next()) {
+        seen.push(cursor.value)
+        backend.evict(100)
+      }
+      expect(seen.sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7])
+      expect(backend.evict(100)).toBe(inMemory)
+    }
+  })
+
   test('is found by the same key after it was missed, written, stored and forgotten', () => {
     const backend = stored()
     const table = backend.table<number>('t')
