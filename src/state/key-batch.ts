@@ -1,3 +1,4 @@
+import { copyValue } from '../core/copy-value.ts'
 import { CurrentKey, KEY_WORDS } from './current-key.ts'
 
 /** A state in which keys can be looked up ahead of their records. */
@@ -62,7 +63,8 @@ export class KeyBatch {
     const looker = this.#looker
     const at = this.size
     looker.assignIn(key, this.#words, KEY_WORDS * at)
-    this.#keys[at] = key
+    // Its turn comes later, and a tuple or date may be one object that the function fills anew for each record.
+    this.#keys[at] = copyValue(key)
     this.#canonicals[at] = looker.canonical
     this.#forms[at] = looker.form
     this.hashes[at] = looker.hash

@@ -1,4 +1,5 @@
 import { assert } from '../core/assert.ts'
+import { copyValue } from '../core/copy-value.ts'
 import { canonicalKey, compareKeys } from '../core/key-groups.ts'
 import { CurrentKey, DOUBLE, INT, KEY_WORDS, REFERENCE, TEXT_MAX } from './current-key.ts'
 import { keyInPlace, latinKeyInPlace } from './key-bytes.ts'
@@ -99,7 +100,7 @@ export class KeyEntries<V> {
   #refer(number: number, key: CurrentKey): void {
     this.#keys ??= []
     this.#canonicals ??= []
-    this.#keys[number] = key.key
+    this.#keys[number] = copyValue(key.key)
     this.#canonicals[number] = key.canonical
   }
 

@@ -161,6 +161,29 @@ describe('keys that are looked through ahead of their records', () => {
     expect(backend.prepareKeys(values, 10, keyOf)).toBe(10)
   })
 
+  test('are those that the function returned then, also when it fills one object anew for each record', () => {
+    const backend = wholeBackend()
+    const shared: number[] = [0, 0]
+    const keyOf = (n: number): readonly number[] => {
+      shared[0] = n
+      return shared
+    }
+    const table = backend.table<number>('count')
+    for (let n = 0; n < 10_000; n++) {
+      backend.setKey(keyOf(n))
+      table.set(n)
+    }
+    const values = Array.from({ length: 40 }, (_, place) => 7 * place)
+    expect(backend.prepareKeys(values, 0, keyOf)).toBe(40)
+    for (const [place, n] of values.entries()) {
+      backend.useKey(place)
+      expect([backend.key, table.get()]).toEqual([[n, 0], n])
+    }
+    const keys: unknown[] = []
+    backend.forEachKey('count', (key) => keys.push((key as number[])[0]))
+    expect(new Set(keys).size).toBe(10_000)
+  })
+
   test('of few records, or few in state, are not worth it', () => {
     const backend = wholeBackend()
     expect(
