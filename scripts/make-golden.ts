@@ -126,6 +126,28 @@ class GoldenJob {
     })
   }
 
+  /** States of numbers, whose groups lie there as images: with keys that are whole, with others, and with text. */
+  number(round: number): void {
+    for (let key = 0; key < 100; key++) {
+      this.#putNumber('whole', key - 50, key % 7 === 0 ? -0 : key / 2 + round)
+      this.#putNumber('broken', key === 99 ? Number.NaN : key / 4, key * round)
+      this.#putNumber('texts', 'é'.repeat(key % 17) + String(key).slice(0, 16 - (key % 17)), key === 50 ? Number.NaN : 2 ** key)
+    }
+  }
+
+  /** Few of them, so that they are rows which come to an image. */
+  renumber(round: number): void {
+    this.#putNumber('whole', round, -round)
+    this.#putNumber('broken', 'now text'.repeat(round), round)
+    this.backend.setKey('1')
+    this.backend.table('texts').delete()
+  }
+
+  #putNumber(table: string, key: Key, value: number): void {
+    this.backend.setKey(key)
+    this.backend.table(table).set(value)
+  }
+
   /** Some of each is changed, and some of each is removed. */
   change(round: number): void {
     KEYS.forEach((key, place) => {
@@ -241,11 +263,13 @@ async function write(folder: string): Promise<void> {
   store.claim(() => 'golden-run')
   const job = new GoldenJob(store)
   job.begin()
+  job.number(1)
   job.cut(1)
   job.complete(1)
   job.change(1)
   job.cut(2)
   job.change(2)
+  job.renumber(2)
   job.backend.panes('windows').drop(0)
   job.cut(3)
   job.complete(3)
@@ -253,12 +277,14 @@ async function write(folder: string): Promise<void> {
   while (store.foldStep()) {}
   store.committed(3, 1)
   job.change(3)
+  job.number(3)
   job.cut(4)
   job.complete(4)
   const failure = { operator: 'count', subtask: 'count/0', phase: 'timeout', message: 'it took too long' } as const
   const failed = { checkpoint: 5, status: 'failed', triggeredAtMs: STARTED_AT + 5_000, durationMs: 600_000 } as const
   store.failed({ ...failed, bytes: 0, attempt: 1, failure, subtasks: {} })
   job.change(4)
+  job.renumber(4)
   job.cut(6)
   job.complete(6)
   store.foldStep()

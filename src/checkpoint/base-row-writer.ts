@@ -1,8 +1,11 @@
-import { isLongKey, RowKeys, rowValue } from '../state/base-rows.ts'
+import { behindGroup, behindRow, imageKey, isLongKey, RowKeys, rowKey, rowValue } from '../state/base-rows.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
-import { bytesAt, lengthAt } from '../state/delta-chunk.ts'
+import { bytesAt, lengthAt, rowAt } from '../state/delta-chunk.ts'
+import { GroupImage } from '../state/group-image.ts'
+import { ImageRows } from '../state/image-rows.ts'
 import type { Tables } from './environment.ts'
-import type { RowTarget } from './fold-batch.ts'
+import type { GroupChange, RowTarget } from './fold-batch.ts'
+import { asBuffer } from './store-writes.ts'
 
 /**
  * A part of a buffer as a value for LMDB-js: it takes the bytes from `start` to `end` of the memory under a buffer that has these two, as its own
@@ -11,9 +14,14 @@ import type { RowTarget } from './fold-batch.ts'
 type ValueWindow = Buffer & { start: number; end: number }
 
 /** So many bytes of values, and what is left of the last one, go into one transaction. Rows of a usual size come to an end by the time before that. */
-export const VALUE_BYTES_AT_ONCE = 512 << 10
+export const VALUE_BYTES_AT_ONCE = 2 << 20
 
-/** Puts rows into the base as they lie in chunks. It makes nothing for a row, because there are millions of them. */
+/**
+ * Puts rows into the base as they lie in chunks. What always holds:
+ *
+ * 1. A group of a table lies in the base as an image or as rows: never as both, also not between two transactions.
+ * 2. Nothing is made for a row that lies there as a row, because there are millions of them.
+ */
 export class BaseRowWriter implements RowTarget {
   readonly #table: Tables['state']
   readonly #keys = new RowKeys()
@@ -37,7 +45,48 @@ export class BaseRowWriter implements RowTarget {
     this.#window = Object.assign(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), { start: 0, end: 0 })
   }
 
-  row(namespace: number, place: number): boolean {
+  get takesMore(): boolean {
+    return this.#bytesLeft > 0
+  }
+
+  group({ bytes, number, state, group, image, places, count }: GroupChange): boolean {
+    if (state.kind !== 'table') return false
+    const known = image ?? this.#imageOf(number, group)
+    if (known === undefined) return false
+    if (image !== undefined) this.#removeRows(number, group)
+    const rows = count === 0 && known.rows > 0 ? undefined : new ImageRows(state, known)
+    for (let index = 0; index < count; index++) {
+      const { key, value } = rowAt(bytes, places[index]!)
+      if (rows!.put(key, value)) continue
+      this.#writeAsRows(known, number, state, group)
+      return false
+    }
+    const whole = rows === undefined ? known.bytes : rows.inPlace()
+    if (whole === undefined) this.#table.removeSync(imageKey(number, group))
+    else this.#table.putSync(imageKey(number, group), asBuffer(whole))
+    this.#bytesLeft -= whole?.byteLength ?? 0
+    return true
+  }
+
+  #imageOf(number: number, group: number): GroupImage | undefined {
+    const stored = this.#table.getBinary(imageKey(number, group))
+    return stored === undefined ? undefined : GroupImage.proved(stored)
+  }
+
+  #removeRows(number: number, group: number): void {
+    const range = { start: behindRow(imageKey(number, group)), end: behindGroup(number, group) }
+    for (const key of [...this.#table.getKeys(range)]) this.#table.removeSync(key)
+  }
+
+  #writeAsRows(image: GroupImage, number: number, state: StateIdentity, group: number): void {
+    this.#table.removeSync(imageKey(number, group))
+    for (let row = 0; row < image.rows; row++) {
+      const { key, value } = image.baseRow(row)
+      this.#table.putSync(rowKey(number, state, group, 0, key), asBuffer(value))
+    }
+  }
+
+  row(namespace: number, place: number): void {
     const bytes = this.#bytes
     const keyAt = bytesAt(bytes, place)
     const keyEnd = keyAt + lengthAt(bytes, place)
@@ -46,7 +95,6 @@ export class BaseRowWriter implements RowTarget {
     if (length === 0) this.#table.removeSync(row)
     else this.#table.putSync(row, this.#value(keyAt, keyEnd, bytesAt(bytes, keyEnd), length - 1))
     this.#bytesLeft -= length
-    return this.#bytesLeft > 0
   }
 
   #value(keyAt: number, keyEnd: number, valueAt: number, length: number): Buffer {

@@ -1,4 +1,4 @@
-import { rowKey } from '../state/base-rows.ts'
+import { behindNamespace, rangeStart } from '../state/base-rows.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
 import type { BaseRowWriter } from './base-row-writer.ts'
 import { VALUE_BYTES_AT_ONCE } from './base-row-writer.ts'
@@ -6,7 +6,6 @@ import type { FoldBatch, FoldedDrop } from './fold-batch.ts'
 import type { DroppedState } from './manifest.ts'
 import type { StoreWrites } from './store-writes.ts'
 import type { RegisteredState, StateRegistry } from './stored-base.ts'
-import { StoredOperatorBase } from './stored-base.ts'
 
 /** A row that is changed has its page written anew, and each that is far from the others one of its own. */
 const PAGE_BYTES = 4096
@@ -113,24 +112,30 @@ export class BaseWriter {
       const untilMs = this.#writes.surroundings.nowMs() + ms
       return content.writeTo(rows, () => this.#writes.surroundings.nowMs() >= untilMs)
     }
-    return this.#writes.transact('cannot bring a snapshot into the base', write, this.#wantedBytes(content.rows))
+    return this.#writes.transact('cannot bring a snapshot into the base', write, this.#wantedBytes(content))
   }
 
-  #wantedBytes(rows: number): number {
+  #wantedBytes({ rows, longestImageBytes }: FoldBatch): number {
     const { treeLeafPageCount } = this.#writes.tables.state.getStats() as { readonly treeLeafPageCount: number }
-    return VALUE_BYTES_AT_ONCE + PAGE_BYTES * Math.min(rows, treeLeafPageCount, this.#rowsAtOnce)
+    return VALUE_BYTES_AT_ONCE + longestImageBytes + PAGE_BYTES * Math.min(rows, treeLeafPageCount, this.#rowsAtOnce)
   }
 
   /** In transactions of bounded size: a window may be large. */
-  dropRows({ operator, number, state, firstGroup, lastGroup, namespace }: FoldedDrop): void {
-    const base = new StoredOperatorBase(this.#writes.tables, operator, () => this.registry())
+  dropRows({ number, state, firstGroup, lastGroup, namespace }: FoldedDrop): void {
+    const { state: table } = this.#writes.tables
     for (let group = firstGroup; group <= lastGroup; group++) {
+      // Of a table it begins with the image, if there is one.
+      const range = {
+        start: rangeStart(number, state, group, namespace),
+        end: behindNamespace(number, state, group, namespace),
+        limit: this.#rowsAtOnce,
+      }
       for (;;) {
-        const rows = base.page(state, group, namespace, undefined, this.#rowsAtOnce).filter((row) => row.namespace === namespace)
-        if (rows.length === 0) break
+        const keys = [...table.getKeys(range)]
+        if (keys.length === 0) break
         this.#writes.transact('cannot bring a snapshot into the base', () => {
           this.#writes.checkFence()
-          for (const { key } of rows) this.#writes.tables.state.removeSync(rowKey(number, state, group, namespace, key))
+          for (const key of keys) table.removeSync(key)
         })
       }
     }

@@ -78,12 +78,15 @@ export interface StoredCommittable {
 }
 
 /*
- * On disk (docs/format.md): 'SLMF' (4 bytes), format version (2 bytes), 2 unused bytes, CRC-32 of the rest (4 bytes), its length (4 bytes), then
- * the manifest, encoded. Little endian.
+ * On disk (docs/format.md): 'SLMF' (4 bytes), format version (2 bytes), 2 unused bytes, CRC-32 of those and of the manifest (4 bytes), length of the
+ * manifest (4 bytes), the manifest, encoded. Little endian. In version 2 the CRC-32 is that of the manifest alone.
  */
 const MAGIC = 0x464d4c53
-/** Version 1 held keyed state as full snapshots. */
-export const FORMAT_VERSION = 2
+/** Version 1 held keyed state as full snapshots, version 2 knew no images of groups. */
+export const FORMAT_VERSION = 3
+const OLDEST_READ = 2
+/** Name, version and unused bytes. */
+const MARK_BYTES = 8
 const HEADER_BYTES = 16
 
 export function encodeManifest(manifest: Manifest): Uint8Array {
@@ -92,7 +95,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
   const view = new DataView(bytes.buffer)
   view.setUint32(0, MAGIC, true)
   view.setUint16(4, FORMAT_VERSION, true)
-  view.setUint32(8, crc32(body), true)
+  view.setUint32(8, checksumOf(bytes, body), true)
   view.setUint32(12, body.byteLength, true)
   bytes.set(body, HEADER_BYTES)
   return bytes
@@ -129,10 +132,10 @@ function checkFormat(bytes: Uint8Array, checkpoint: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (view.getUint32(0, true) !== MAGIC) return
   const version = view.getUint16(4, true)
-  if (version === FORMAT_VERSION) return
+  if (version >= OLDEST_READ && version <= FORMAT_VERSION) return
   throw new SluiceError(
     'FORMAT_UNKNOWN',
-    `checkpoint ${checkpoint} is in version ${version} of the format, this program reads version ${FORMAT_VERSION}`,
+    `checkpoint ${checkpoint} is in version ${version} of the format, this program reads versions ${OLDEST_READ} to ${FORMAT_VERSION}`,
     { hint: 'nothing was changed; run the version of sluice that wrote it, or forget the state with --fresh' },
   )
 }
@@ -146,7 +149,12 @@ function headerProblem(bytes: Uint8Array): string | undefined {
   if (length !== bytes.byteLength - HEADER_BYTES)
     return `its manifest should have ${length} bytes and has ${bytes.byteLength - HEADER_BYTES}`
   const body = bytes.subarray(HEADER_BYTES)
-  return crc32(body) === view.getUint32(8, true) ? undefined : 'the checksum of its manifest is wrong'
+  return checksumOf(bytes, body) === view.getUint32(8, true) ? undefined : 'the checksum of its manifest is wrong'
+}
+
+function checksumOf(bytes: Uint8Array, body: Uint8Array): number {
+  const marks = bytes.subarray(0, MARK_BYTES)
+  return marks[4] === OLDEST_READ ? crc32(body) : crc32(body, crc32(marks))
 }
 
 /** A checkpoint that must not be used, and what the user can do. */

@@ -3,12 +3,14 @@ import {
   behindGroup,
   behindNamespace,
   behindRow,
+  imageKey,
   rangeStart,
   rowKey,
   rowKeyInPlace,
   valueOfRow,
 } from '../state/base-rows.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
+import { GroupImage } from '../state/group-image.ts'
 import type { BaseRow, OperatorBase } from '../state/state-base.ts'
 import { damagedRow } from '../state/stored-row.ts'
 import type { Tables } from './environment.ts'
@@ -21,12 +23,20 @@ export interface RegisteredState extends StateIdentity {
 /** The numbers of states, as the base has them. They are only ever added to. */
 export type StateRegistry = readonly (RegisteredState | undefined)[]
 
+/** Of sorted rows. */
+function pageBehind(rows: readonly BaseRow[], after: BaseRow | undefined, limit: number): readonly BaseRow[] {
+  const from = after === undefined ? 0 : rows.findIndex(({ key }) => Buffer.compare(key, after.key) > 0)
+  return from < 0 ? [] : rows.slice(from, from + limit)
+}
+
 /** The base of one operator in the store, for reading on demand. */
 export class StoredOperatorBase implements OperatorBase {
   readonly #tables: Pick<Tables, 'state' | 'root' | 'leaves'>
   readonly #operator: string
   readonly #registry: () => StateRegistry
   readonly #numbers = new Map<StateIdentity, number>()
+  /** The rows of the image that was last looked for; without any when the group has none. */
+  #imaged: { readonly number: number; readonly group: number; readonly rows: readonly BaseRow[] | undefined } | undefined
 
   constructor(tables: Pick<Tables, 'state' | 'root' | 'leaves'>, operator: string, registry: () => StateRegistry) {
     this.#tables = tables
@@ -43,8 +53,29 @@ export class StoredOperatorBase implements OperatorBase {
     if (number < 0) return undefined
     return this.#read(state, () => {
       const stored = this.#tables.state.getBinary(rowKeyInPlace(number, state, group, namespace, key))
-      return stored === undefined ? undefined : valueOfRow(stored)
+      if (stored !== undefined) return valueOfRow(stored)
+      return this.#imageRows(number, state, group)?.find((row) => Buffer.compare(row.key, key) === 0)?.value
     })
+  }
+
+  image(state: StateIdentity, group: number): GroupImage | undefined {
+    const number = this.#numberOf(state)
+    if (number < 0 || state.kind !== 'table') return undefined
+    return this.#read(state, () => this.#imageOf(number, group))
+  }
+
+  #imageOf(number: number, group: number): GroupImage | undefined {
+    const stored = this.#tables.state.getBinary(imageKey(number, group))
+    return stored === undefined ? undefined : GroupImage.proved(stored)
+  }
+
+  /** Those who go through an image page by page, and who asks for keys that are not there, look for the same one again and again. */
+  #imageRows(number: number, { kind }: StateIdentity, group: number): readonly BaseRow[] | undefined {
+    if (kind !== 'table') return undefined
+    if (this.#imaged?.number !== number || this.#imaged.group !== group) {
+      this.#imaged = { number, group, rows: this.#imageOf(number, group)?.sortedRows() }
+    }
+    return this.#imaged.rows
   }
 
   page(
@@ -61,6 +92,8 @@ export class StoredOperatorBase implements OperatorBase {
         ? rangeStart(number, state, group, fromNamespace)
         : behindRow(rowKey(number, state, group, after.namespace, after.key))
     return this.#read(state, () => {
+      const imaged = this.#imageRows(number, state, group)
+      if (imaged !== undefined) return pageBehind(imaged, after, limit)
       const rows = this.#tables.state.getRange({ start, end: behindGroup(number, group), limit })
       return [...rows].map((row) => baseRow(state, row))
     })
@@ -77,6 +110,7 @@ export class StoredOperatorBase implements OperatorBase {
   }
 
   refresh(): void {
+    this.#imaged = undefined
     this.#tables.root.resetReadTxn()
     this.#tables.leaves?.refresh()
   }

@@ -138,14 +138,14 @@ export class StoredCheckpoints {
     return this.read(() => [...this.tables.history.getRange()].map(({ value }) => historyRecord(value)))
   }
 
-  /** Bytes of the tables' pages in use, and of the file. */
-  sizes(): { readonly baseBytes: number; readonly baseRows: number; readonly deltaBytes: number; readonly fileBytes: number } {
+  /** Bytes of the tables' pages in use, and of the file; an entry of the base is a row, or the image of a group. */
+  sizes(): { readonly baseBytes: number; readonly baseEntries: number; readonly deltaBytes: number; readonly fileBytes: number } {
     return this.read(() => {
       const base = pagesOf(this.tables.state.getStats())
       const root = this.tables.root.getStats() as { readonly pageSize: number; readonly lastPageNumber?: number }
       return {
         baseBytes: base.bytes,
-        baseRows: base.rows,
+        baseEntries: base.rows,
         deltaBytes: pagesOf(this.tables.deltas.getStats()).bytes,
         fileBytes: ((root.lastPageNumber ?? 0) + 1) * root.pageSize,
       }

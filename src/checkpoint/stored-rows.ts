@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { crc32 } from 'node:zlib'
 import { SluiceError } from '../core/errors.ts'
-import { baseRow, groupOfRow } from '../state/base-rows.ts'
+import { baseRow, behindRow, groupOfRow, imageKey, isImageKey, rowKey } from '../state/base-rows.ts'
+import { GroupImage } from '../state/group-image.ts'
 import type { Tables } from './environment.ts'
 import { closeTables, environmentPath, guarded, openForReading } from './environment.ts'
 import type { ChunkPlace, Manifest, StoredDelta } from './manifest.ts'
@@ -23,6 +24,8 @@ export class StoredInstant implements RowLayer {
   readonly #tables: Tables
   readonly #transaction: Transaction
   readonly #registry: StateRegistry
+  /** The rows of the image that was last read: who goes through it does so page by page. */
+  #imaged: { readonly number: number; readonly group: number; readonly rows: readonly StateRow[] } | undefined
   #closed = false
 
   private constructor(tables: Tables) {
@@ -97,7 +100,38 @@ export class StoredInstant implements RowLayer {
     if (number < 0) return []
     const range = { start: numbered(start, number), end: numbered(end, number), limit, transaction: this.#transaction }
     const rows = this.#read(() => [...this.#tables.state.getRange(range)])
-    return rows.map((row) => ({ position: numbered(row.key, 0), group: groupOfRow(row.key), ...baseRow(state, row) }))
+    const page = [...this.#restOfImage(state, number, start)]
+    for (const row of rows) {
+      const group = groupOfRow(row.key)
+      if (isImageKey(row.key, state)) page.push(...this.#rowsOfImage(state, number, group, row.value))
+      else page.push({ position: numbered(row.key, 0), group, ...baseRow(state, row) })
+    }
+    return page.filter(({ position }) => position.compare(start) >= 0 && position.compare(end) < 0).slice(0, limit)
+  }
+
+  /** Of the image in the midst of which a page begins, whose key lies before it. */
+  #restOfImage(state: RegisteredState, number: number, start: Buffer): readonly StateRow[] {
+    if (state.kind !== 'table' || isImageKey(start, state)) return []
+    const group = groupOfRow(start)
+    if (this.#imaged?.number === number && this.#imaged.group === group) return this.#imaged.rows
+    const options = {
+      start: imageKey(number, group),
+      end: behindRow(imageKey(number, group)),
+      limit: 1,
+      transaction: this.#transaction,
+    }
+    const [image] = this.#read(() => [...this.#tables.state.getRange(options)])
+    if (image === undefined) this.#imaged = { number, group, rows: [] }
+    return image === undefined ? [] : this.#rowsOfImage(state, number, group, image.value)
+  }
+
+  #rowsOfImage(state: RegisteredState, number: number, group: number, image: Buffer): readonly StateRow[] {
+    if (this.#imaged?.number === number && this.#imaged.group === group) return this.#imaged.rows
+    const rows = GroupImage.proved(image)
+      .sortedRows()
+      .map((row) => ({ position: rowKey(0, state, group, 0, row.key), group, ...row }))
+    this.#imaged = { number, group, rows }
+    return rows
   }
 
   async close(): Promise<void> {

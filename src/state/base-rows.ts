@@ -9,6 +9,8 @@ import type { BaseRow } from './state-base.ts'
  *
  *   number of the state (2 bytes, big endian), key group (2, big endian), namespace (8, sortable; only of kinds that have one), key
  *
+ * A group of a table lies there either as such rows or as one image (`group-image.ts`), whose key is the number of the state and the group alone.
+ *
  * So a key group of a state is one range, and a window or the earliest timers of it are ranges in it. A key that is too long for LMDB is
  * replaced by 0xfe and its SHA-256, and stands before the value: 0xfe, its length (4 bytes, little endian), key, value.
  */
@@ -108,6 +110,15 @@ export function behindGroup(number: number, group: number): Buffer {
   const bytes = Buffer.alloc(STATE_AND_GROUP_BYTES)
   bytes.writeUInt32BE(number * 0x10000 + group + 1)
   return bytes
+}
+
+/** Where the image of a group lies. */
+export function imageKey(number: number, group: number): Buffer {
+  return behindGroup(number, group - 1)
+}
+
+export function isImageKey(key: Buffer, { kind }: StateIdentity): boolean {
+  return kind === 'table' && key.byteLength === STATE_AND_GROUP_BYTES
 }
 
 /** Right behind a row. */

@@ -1,4 +1,5 @@
 import type { StoredForm } from '../core/keyed-state.ts'
+import { GroupImage } from './group-image.ts'
 import { copyKeyTo, keyBytesInPlace } from './key-bytes.ts'
 import { copyValueTo, emptyValueBytes, valueBytesInPlace } from './row-value.ts'
 
@@ -35,12 +36,14 @@ export function hasNamespace(kind: StateKind): boolean {
  *
  * of type 1, rows of one state and group, in the order in which they were written:
  *   [namespace (8) where the kind has one], length of the key, key, length of the value plus one (0: the row is removed), value
- * or of type 2, without rows: everything of that state and namespace in these groups is removed; applies to rows of earlier sections and chunks.
+ * or of type 2, without rows: everything of that state and namespace in these groups is removed; applies to rows of earlier sections and chunks;
+ * or of type 3, of a table: an image (`group-image.ts`) of that group, which holds all rows of it: what was there before is removed.
  *
  * Lengths are one byte, or 255 and four bytes. Numbers are little endian.
  */
 const ROWS = 1
 const DROP = 2
+const IMAGE = 3
 const HEADER_BYTES = 20
 const CHUNK_BYTES = 1 << 16
 const LONG = 255
@@ -104,6 +107,19 @@ export class DeltaWriter {
     this.#endRow()
   }
 
+  /** All rows of a group, and none beside them. */
+  image(state: StateIdentity, group: number, image: Uint8Array): void {
+    const { rows } = new GroupImage(image)
+    this.#begin(state, group, IMAGE)
+    this.#reserve(image.byteLength)
+    this.#bytes.set(image, this.#at)
+    this.#at += image.byteLength
+    this.#sectionRows = rows
+    this.#rows += rows
+    this.#endSection()
+    if (this.#at >= CHUNK_BYTES) this.cut()
+  }
+
   /** Everything of a namespace in these groups is gone. */
   drop(state: StateIdentity, firstGroup: number, lastGroup: number, namespace: number): void {
     this.#endSection()
@@ -141,13 +157,13 @@ export class DeltaWriter {
     return chunks
   }
 
-  #begin(state: StateIdentity, group: number): void {
+  #begin(state: StateIdentity, group: number, type = ROWS): void {
     this.#endSection()
     this.#state = state
     this.#group = group
     this.#sectionAt = this.#at
     this.#sectionRows = 0
-    this.#writeHeader(ROWS, state, group, group, 0)
+    this.#writeHeader(type, state, group, group, 0)
   }
 
   #writeHeader(type: number, { kind, name }: StateIdentity, firstGroup: number, lastGroup: number, namespace: number): void {
@@ -201,6 +217,8 @@ export interface DeltaVisitor {
   /** @param value `undefined`: the row is removed */
   row(state: StateIdentity, group: number, namespace: number, key: Uint8Array, value: Uint8Array | undefined): void
   drop(state: StateIdentity, firstGroup: number, lastGroup: number, namespace: number): void
+  /** All rows of a group, and none beside them. Who has no use for it is told of a drop, and then of rows. */
+  image?(state: StateIdentity, group: number, image: GroupImage): void
 }
 
 /** Reads a chunk. @throws Error when it is none */
@@ -213,15 +231,20 @@ export function readDelta(bytes: Uint8Array, visitor: DeltaVisitor): void {
       inGroup = group
     },
     row: (namespace, place) => {
-      const keyAt = bytesAt(bytes, place)
-      const keyEnd = keyAt + lengthAt(bytes, place)
-      const valueAt = bytesAt(bytes, keyEnd)
-      const length = lengthAt(bytes, keyEnd)
-      const value = length === 0 ? undefined : bytes.subarray(valueAt, valueAt + length - 1)
-      visitor.row(section!, inGroup, namespace, bytes.subarray(keyAt, keyEnd), value)
+      const { key, value } = rowAt(bytes, place)
+      visitor.row(section!, inGroup, namespace, key, value)
     },
     drop: (state, firstGroup, lastGroup, namespace) => visitor.drop(state, firstGroup, lastGroup, namespace),
+    image: (state, group, image) => {
+      if (visitor.image === undefined) tellRows(state, group, image, visitor)
+      else visitor.image(state, group, image)
+    },
   })
+}
+
+function tellRows(state: StateIdentity, group: number, image: GroupImage, visitor: DeltaVisitor): void {
+  visitor.drop(state, group, group, 0)
+  for (const { key, value } of image.sortedRows()) visitor.row(state, group, 0, key, value)
 }
 
 /** What a chunk says, by places in its bytes: for who reads millions of rows and cannot make an object for each. */
@@ -231,6 +254,20 @@ export interface DeltaScan {
   /** @param place of the length of the key, behind which the key lies, and then in the same way the value */
   row(namespace: number, place: number): void
   drop(state: StateIdentity, firstGroup: number, lastGroup: number, namespace: number): void
+  /** A view of the bytes. */
+  image(state: StateIdentity, group: number, image: GroupImage): void
+}
+
+/** The row whose key begins at a place. */
+export function rowAt(bytes: Uint8Array, place: number): { readonly key: Uint8Array; readonly value: Uint8Array | undefined } {
+  const keyAt = bytesAt(bytes, place)
+  const keyEnd = keyAt + lengthAt(bytes, place)
+  const valueAt = bytesAt(bytes, keyEnd)
+  const length = lengthAt(bytes, keyEnd)
+  return {
+    key: bytes.subarray(keyAt, keyEnd),
+    value: length === 0 ? undefined : bytes.subarray(valueAt, valueAt + length - 1),
+  }
 }
 
 /** The length that is said at a place. */
@@ -255,7 +292,8 @@ export function scanDelta(bytes: Buffer, from: number, end: number, scan: DeltaS
 function scanSection(bytes: Buffer, at: number, end: number, scan: DeltaScan): number {
   const type = bytes[at]!
   const kind = STATE_KINDS[bytes[at + 1]!]
-  if ((type !== ROWS && type !== DROP) || kind === undefined) throw new Error('a section of a chunk has an unknown type')
+  if (!(type === ROWS || type === DROP || type === IMAGE) || kind === undefined)
+    throw new Error('a section of a chunk has an unknown type')
   const groupsAt = at + 4 + bytes.readUInt16LE(at + 2)
   if (groupsAt + 16 > end) throw new Error('a section of a chunk is longer than the chunk')
   const state = { kind, name: bytes.toString('utf8', at + 4, groupsAt) }
@@ -265,9 +303,17 @@ function scanSection(bytes: Buffer, at: number, end: number, scan: DeltaScan): n
     scan.drop(state, firstGroup, bytes.readUInt16LE(groupsAt + 2), namespaceAt(bytes, groupsAt + 4))
     return next
   }
+  const count = bytes.readUInt32LE(groupsAt + 12)
+  if (type === IMAGE) {
+    if (kind !== 'table') throw new Error('a section of a chunk is an image, and not of a table')
+    const image = new GroupImage(bytes, next, end)
+    if (image.rows !== count) throw new Error('an image in a chunk has another number of rows than its section')
+    scan.image(state, firstGroup, image)
+    return next + image.byteLength
+  }
   scan.section(state, firstGroup)
   const named = hasNamespace(kind)
-  for (let rows = bytes.readUInt32LE(groupsAt + 12); rows > 0; rows--) next = scanRow(bytes, next, end, named, scan)
+  for (let rows = count; rows > 0; rows--) next = scanRow(bytes, next, end, named, scan)
   return next
 }
 

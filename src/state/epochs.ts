@@ -108,3 +108,7 @@ export const ROWS_PER_LOOK = 32
 /** How many timers are read from the base at once, over all groups, and at least of each group. */
 export const TIMERS_AT_ONCE = 4096
 export const TIMERS_PER_GROUP = 16
+/** A group of so many entries is worth an image when one in `IMAGE_SHARE` of them has changed; a larger one would stop the records for too long. */
+export const IMAGE_ROWS_MIN = 4
+export const IMAGE_ROWS_MAX = 1 << 17
+export const IMAGE_SHARE = 8

@@ -1,15 +1,16 @@
 import { canonicalKey, compareKeys } from '../core/key-groups.ts'
 import type { KeyedTable, StoredForm, TableForm } from '../core/keyed-state.ts'
-import type { CurrentKey } from './current-key.ts'
-import { noKey } from './current-key.ts'
+import { CurrentKey, noKey } from './current-key.ts'
 import type { DeltaWriter, StateIdentity } from './delta-chunk.ts'
 import type { Epochs, SnapshottedState, StateSurroundings } from './epochs.ts'
-import { LIVE, LOADED, PERSISTED, RESTORED, USED } from './epochs.ts'
+import { IMAGE_ROWS_MAX, IMAGE_ROWS_MIN, IMAGE_SHARE, LIVE, LOADED, PERSISTED, RESTORED, USED } from './epochs.ts'
 import { FrozenNumbers } from './frozen-numbers.ts'
+import type { GroupImage } from './group-image.ts'
+import { canBeImage, imageInPlace } from './group-image.ts'
 import type { KeyBatch, Prefetched } from './key-batch.ts'
 import { keyBytesInPlace } from './key-bytes.ts'
 import type { KeyEntries } from './key-entries.ts'
-import { DEFAULT_FORM, formOfBytes, isPlainNumber, valueBytesInPlace, valueInPlace } from './row-value.ts'
+import { DEFAULT_FORM, formOfBytes, isDefaultForm, isPlainNumber, valueBytesInPlace, valueInPlace } from './row-value.ts'
 import type { OperatorBase } from './state-base.ts'
 import { baseRows, holdsAny } from './state-base.ts'
 import { storedKey, storedValue } from './stored-row.ts'
@@ -25,6 +26,10 @@ import { TableGroup } from './table-group.ts'
  *    hold stays in memory, without a value, until the base has followed.
  * 2. An entry whose epoch is the current one is in the dirty list of its group exactly once.
  * 3. An entry of a frozen epoch is written before it changes, or before anyone gets it who may change it.
+ * 4. A group that is whole in memory and of which much has changed goes into a snapshot as one image (`group-image.ts`), before any of its entries
+ *    changes or a new one comes. No row of it is in that snapshot beside the image.
+ * 5. Of a group that the base may hold as an image, all is in memory or nothing: it is read as a whole, and nothing of it is evicted before a
+ *    snapshot has brought it there as rows.
  */
 export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetched {
   readonly state: StateIdentity
@@ -37,6 +42,13 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
   /** Whether the base may hold rows of a group; found out at the first miss. */
   readonly #inBase: (boolean | undefined)[] = []
   #frozen: FrozenNumbers<TableGroup<V>> | undefined
+  /** Groups of which the snapshot takes an image, in order, and how far it has come. */
+  #imaged: readonly TableGroup<V>[] = []
+  #nextImage = 0
+  /** Memory is short: groups go into snapshots as rows from now on, which can be evicted one by one. */
+  #spills = false
+  /** Brings keys from the base, beside the current one. */
+  readonly #loaded = new CurrentKey()
   /** Deleted entries that stay until the base has followed, in the order of their epochs. */
   #tombstones: { readonly group: TableGroup<V>; readonly number: number }[] = []
   /** The entry in memory that the current key has, with or without a value; -1 for none. */
@@ -57,6 +69,11 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
     this.#epochs = surroundings.epochs
     this.#base = base
     this.form = form
+  }
+
+  /** A number among the values is stored as it is. */
+  get #storesNumbers(): boolean {
+    return this.form === undefined || isDefaultForm(this.form)
   }
 
   get size(): number {
@@ -134,13 +151,19 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
     const current = this.#current
     if (this.#foundFor === current.sequence) return this.#found
     if (current.group < 0) throw noKey(this.state.name)
-    const group = this.#groups[current.group]
-    this.#group = group
+    let number = this.#findInGroup()
+    // Whoever misses a key for the first time brings what the base has of the group as an image.
+    if (number < 0 && this.#inBase[current.group] === undefined && !this.#mayBeInBase(current.group)) number = this.#findInGroup()
     this.#foundFor = current.sequence
-    if (group === undefined) return (this.#found = -1)
-    const number = group.find(current)
-    if (number >= 0) group.mark(number, USED)
     return (this.#found = number)
+  }
+
+  #findInGroup(): number {
+    const group = this.#groups[this.#current.group]
+    this.#group = group
+    const number = group === undefined ? -1 : group.find(this.#current)
+    if (number >= 0) group!.mark(number, USED)
+    return number
   }
 
   #load(): number {
@@ -163,7 +186,29 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
   }
 
   #mayBeInBase(group: number): boolean {
-    return (this.#inBase[group] ??= this.#base !== undefined && holdsAny(this.#base, this.state, group))
+    return (this.#inBase[group] ??= this.#isInBase(group))
+  }
+
+  /** What the base has as an image comes into memory now, and so is not looked for there any more. */
+  #isInBase(group: number): boolean {
+    if (this.#base === undefined) return false
+    const image = this.#base.image(this.state, group)
+    if (image === undefined) return holdsAny(this.#base, this.state, group)
+    this.#takeImage(image, group, LOADED)
+    return false
+  }
+
+  /** What memory knows already is newer; and a damaged image may have a key twice. */
+  #takeImage(image: GroupImage, group: number, epoch: number): void {
+    const entries = this.#groupOf(group)
+    entries.isImaged = true
+    for (let row = 0; row < image.rows; row++) {
+      this.#loaded.resume(image.key(row), group)
+      if (entries.find(this.#loaded) >= 0) continue
+      const number = entries.insert(this.#loaded, epoch, LIVE | PERSISTED, false)
+      if (this.#storesNumbers) entries.setValue(number, image.value(row) as V)
+      else this.#restoreValue(entries, number, valueBytesInPlace(image.value(row), DEFAULT_FORM))
+    }
   }
 
   /**
@@ -184,6 +229,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
   /** Makes an entry for the current key, which has none in memory. */
   #add(epoch: number, flags: number): void {
     const group = this.#groupOf(this.#current.group)
+    if (group.awaitsImage) this.#writeImage(this.#surroundings.early, group)
     this.#group = group
     this.#found = group.insert(this.#current, epoch, flags, epoch === this.#epochs.current)
   }
@@ -194,10 +240,10 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
 
   /** The entry is about to change. */
   #touch(group: TableGroup<V>, number: number): void {
-    const epoch = group.epoch(number)
     const { current, frozen } = this.#epochs
-    if (epoch === current) return
-    if (epoch === frozen) this.#write(this.#surroundings.early, group, number)
+    if (group.epoch(number) === current) return
+    if (group.awaitsImage) this.#writeImage(this.#surroundings.early, group)
+    if (group.epoch(number) === frozen) this.#write(this.#surroundings.early, group, number)
     group.setEpoch(number, current)
     group.dirty.push(number)
   }
@@ -208,13 +254,14 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
   }
 
   #keysOf(group: number): readonly KeyOfGroup[] {
+    const isInBase = this.#mayBeInBase(group)
     const entries = this.#groups[group]
     const keys: KeyOfGroup[] = []
     for (let number = 0; number < (entries?.end ?? 0); number++) {
       if ((entries!.flags(number) & LIVE) === 0) continue
       keys.push({ key: entries!.key(number), canonical: entries!.canonical(number), group })
     }
-    if (this.#mayBeInBase(group)) {
+    if (isInBase) {
       for (const row of baseRows(this.#base!, this.state, group)) {
         const key = storedKey(this.state, row.key)
         const canonical = canonicalKey(key)
@@ -237,15 +284,50 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
 
   // Snapshots
 
-  freeze(): void {
+  freeze(writer: DeltaWriter): void {
     const groups = this.#groups.filter((group) => group !== undefined)
+    if (this.#spills) for (const group of groups) if (group.isImaged) this.#spill(group, writer)
+    this.#imaged = groups.filter((group) => this.#isForImage(group))
+    this.#nextImage = 0
+    for (const group of this.#imaged) {
+      group.awaitsImage = true
+      group.take()
+    }
     this.#frozen = new FrozenNumbers(
       groups.map((entries) => ({ entries, group: entries.ofGroup, namespace: 0, numbers: entries.take() })),
     )
   }
 
+  /** All of the group goes into this snapshot as rows, and the image is gone before them. */
+  #spill(group: TableGroup<V>, writer: DeltaWriter): void {
+    group.dirtyAll(this.#epochs.frozen)
+    group.isImaged = false
+    writer.drop(this.state, group.ofGroup, group.ofGroup, 0)
+  }
+
+  #isForImage(group: TableGroup<V>): boolean {
+    const { size, dirty } = group
+    if (this.#spills || size < IMAGE_ROWS_MIN || size > IMAGE_ROWS_MAX || IMAGE_SHARE * dirty.length < size) return false
+    if (!canBeImage(group) || !this.#storesNumbers) return false
+    return !this.#mayBeInBase(group.ofGroup)
+  }
+
+  #writeImage(writer: DeltaWriter, group: TableGroup<V>): void {
+    const { frozen } = this.#epochs
+    writer.image(this.state, group.ofGroup, imageInPlace(group))
+    group.awaitsImage = false
+    group.isImaged = true
+    for (let number = 0; number < group.end; number++) if (group.epoch(number) === frozen) this.#persist(group, number)
+  }
+
   encode(writer: DeltaWriter, expired: () => boolean): boolean {
     if (this.#frozen === undefined) return true
+    while (this.#nextImage < this.#imaged.length) {
+      const group = this.#imaged[this.#nextImage++]!
+      if (!group.awaitsImage) continue
+      this.#writeImage(writer, group)
+      if (expired()) return false
+    }
     const { frozen } = this.#epochs
     const done = this.#frozen.write((group, number) => {
       if (group.epoch(number) === frozen) this.#write(writer, group, number)
@@ -256,17 +338,25 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
 
   #write(writer: DeltaWriter, group: TableGroup<V>, number: number): void {
     const flags = group.flags(number)
-    group.setEpoch(number, group.epoch(number) + 1)
-    if ((flags & LIVE) !== 0) {
+    // Before the value is encoded: one that cannot be is refused once.
+    this.#persist(group, number)
+    if ((flags & ENCODED) !== 0) {
+      const bytes = group.value(number) as Uint8Array
+      writer.putBytes(this.state, group.ofGroup, 0, keyBytesInPlace(group.key(number)), bytes)
+    } else if ((flags & LIVE) !== 0) {
       const { form } = this
       const value = group.value(number)
       const valueBytes = valueInPlace(form === undefined ? value : form.store(value as V), form ?? DEFAULT_FORM)
       writer.putInPlace(this.state, group.ofGroup, 0, group.keyInPlace(number), valueBytes)
-      group.setFlags(number, flags | PERSISTED)
-    } else if ((flags & PERSISTED) !== 0) {
-      writer.putInPlace(this.state, group.ofGroup, 0, group.keyInPlace(number), -1)
-      this.#tombstones.push({ group, number })
-    }
+    } else if ((flags & PERSISTED) !== 0) writer.putInPlace(this.state, group.ofGroup, 0, group.keyInPlace(number), -1)
+  }
+
+  /** The snapshot of the frozen epoch says of an entry how it is. */
+  #persist(group: TableGroup<V>, number: number): void {
+    const flags = group.flags(number)
+    group.setEpoch(number, group.epoch(number) + 1)
+    if ((flags & LIVE) !== 0) group.setFlags(number, flags | PERSISTED)
+    else if ((flags & PERSISTED) !== 0) this.#tombstones.push({ group, number })
   }
 
   onFolded(): void {
@@ -311,13 +401,18 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
     return evicted
   }
 
-  #evictFrom(entries: KeyEntries<V> | undefined): number {
+  #evictFrom(entries: TableGroup<V> | undefined): number {
+    if (entries === undefined || entries.awaitsImage) return 0
+    if (entries.isImaged) {
+      this.#spills = true
+      return 0
+    }
     let evicted = 0
-    for (let number = 0; number < (entries?.end ?? 0); number++) {
-      const flags = entries!.flags(number)
-      if ((flags & USED) !== 0) entries!.setFlags(number, flags & ~USED)
-      else if ((flags & LIVE) !== 0 && this.#epochs.isInBase(entries!.epoch(number))) {
-        entries!.remove(number)
+    for (let number = 0; number < entries.end; number++) {
+      const flags = entries.flags(number)
+      if ((flags & USED) !== 0) entries.setFlags(number, flags & ~USED)
+      else if ((flags & LIVE) !== 0 && this.#epochs.isInBase(entries.epoch(number))) {
+        entries.remove(number)
         evicted++
       }
     }
@@ -365,7 +460,21 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
     } else entries.setValue(number, Uint8Array.from(bytes) as V)
   }
 
-  applyDrop(): void {}
+  /** Whatever the base has of these groups is gone too. */
+  applyDrop(firstGroup: number, lastGroup: number): void {
+    const first = Math.max(firstGroup, this.#surroundings.firstGroup)
+    const last = Math.min(lastGroup, this.#surroundings.lastGroup)
+    for (let group = first; group <= last; group++) {
+      this.#groups[group] = new TableGroup(group)
+      this.#inBase[group] = false
+    }
+    this.#foundFor = -1
+  }
+
+  applyImage(group: number, image: GroupImage): void {
+    this.applyDrop(group, group)
+    this.#takeImage(image, group, RESTORED)
+  }
 }
 
 const SAMPLES = 4

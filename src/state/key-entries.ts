@@ -1,7 +1,7 @@
 import { assert } from '../core/assert.ts'
 import { copyValue } from '../core/copy-value.ts'
 import { canonicalKey, compareKeys } from '../core/key-groups.ts'
-import { CurrentKey, DOUBLE, INT, KEY_WORDS, REFERENCE, TEXT_MAX } from './current-key.ts'
+import { CurrentKey, DOUBLE, INT, KEY_WORDS, kindOfForm, REFERENCE, TEXT_MAX } from './current-key.ts'
 import { keyInPlace, latinKeyInPlace } from './key-bytes.ts'
 
 /*
@@ -34,6 +34,8 @@ const GROUP_SHIFT = 16
 export class KeyEntries<V> {
   /** Entries in the index. */
   size = 0
+  /** Which forms of keys there are, or were: a sum of `KEY_FORMS`. */
+  keyForms = 0
   #capacity = FIRST_CAPACITY
   /** The upper bits of a hash that choose its place are left by this shift. */
   #shift = 32 - Math.log2(2 * FIRST_CAPACITY)
@@ -92,6 +94,7 @@ export class KeyEntries<V> {
     words[at + META] = flags | (key.form << FORM_SHIFT) | (key.group << GROUP_SHIFT)
     for (let index = 0; index < KEY_WORDS; index++) words[at + KEY + index] = key.words[key.at + index]!
     if (key.form === REFERENCE) this.#refer(number, key)
+    this.keyForms |= kindOfForm(key.form)
     this.size++
     this.#enter(key.hash, number)
     return number
@@ -226,7 +229,7 @@ export class KeyEntries<V> {
 
   key(number: number): unknown {
     const at = WORDS * number
-    switch (this.#formOf(number)) {
+    switch (this.form(number)) {
       case INT:
         return this.#words[at + KEY]
       case DOUBLE:
@@ -234,22 +237,44 @@ export class KeyEntries<V> {
       case REFERENCE:
         return this.#keys![number]
       default:
-        return this.#bytes.toString('latin1', 4 * (at + KEY), 4 * (at + KEY) + this.#formOf(number))
+        return this.#bytes.toString('latin1', 4 * (at + KEY), 4 * (at + KEY) + this.form(number))
     }
+  }
+
+  // As columns: see `group-image.ts`
+
+  /** Whether all values are numbers. */
+  get holdsNumbers(): boolean {
+    return this.#boxed === undefined
+  }
+
+  valueNumber(number: number): number {
+    return this.#doubles[(WORDS / 2) * number + VALUE]!
+  }
+
+  /** In which form the key is held: see `current-key.ts`. */
+  form(number: number): number {
+    return (this.#words[WORDS * number + META]! >>> FORM_SHIFT) & 0xff
+  }
+
+  keyWord(number: number, index: number): number {
+    return this.#words[WORDS * number + KEY + index]!
+  }
+
+  /** Of a key that is one. */
+  keyNumber(number: number): number {
+    const at = WORDS * number + KEY
+    return this.form(number) === INT ? this.#words[at]! : this.#doubles[at / 2]!
   }
 
   /** Writes the bytes of the key where `copyKeyTo` finds them. Returns their number. */
   keyInPlace(number: number): number {
-    const form = this.#formOf(number)
+    const form = this.form(number)
     return form > TEXT_MAX ? keyInPlace(this.key(number)) : latinKeyInPlace(this.#bytes, 4 * (WORDS * number + KEY), form)
   }
 
   canonical(number: number): unknown {
-    return this.#formOf(number) === REFERENCE ? this.#canonicals![number] : canonicalKey(this.key(number))
-  }
-
-  #formOf(number: number): number {
-    return (this.#words[WORDS * number + META]! >>> FORM_SHIFT) & 0xff
+    return this.form(number) === REFERENCE ? this.#canonicals![number] : canonicalKey(this.key(number))
   }
 
   // Order
@@ -257,22 +282,18 @@ export class KeyEntries<V> {
   /** Entries in the order of their keys, which is that of `compareKeys`. */
   sort(numbers: readonly number[]): readonly number[] {
     if (numbers.length < RANKS) {
-      if (numbers.every((number) => this.#formOf(number) === INT))
-        return sortedBy(numbers, (number) => this.#wordOf(number, 0) ^ SIGN)
-      if (numbers.every((number) => this.#formOf(number) < INT)) return this.#sortTexts(numbers)
+      if (numbers.every((number) => this.form(number) === INT))
+        return sortedBy(numbers, (number) => this.keyWord(number, 0) ^ SIGN)
+      if (numbers.every((number) => this.form(number) < INT)) return this.#sortTexts(numbers)
     }
     return numbers.toSorted((a, b) => compareKeys(this.canonical(a), this.canonical(b)))
   }
 
-  #wordOf(number: number, index: number): number {
-    return this.#words[WORDS * number + KEY + index]!
-  }
-
   /** Word by word, the last one first; behind all words is the length: one may be the other with zeroes behind it. */
   #sortTexts(numbers: readonly number[]): readonly number[] {
-    let sorted = sortedBy(numbers, (number) => this.#formOf(number))
+    let sorted = sortedBy(numbers, (number) => this.form(number))
     for (let index = KEY_WORDS - 1; index >= 0; index--)
-      sorted = sortedBy(sorted, (number) => turned(this.#wordOf(number, index)))
+      sorted = sortedBy(sorted, (number) => turned(this.keyWord(number, index)))
     return sorted
   }
 }

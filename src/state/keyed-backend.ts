@@ -292,6 +292,9 @@ export class KeyedBackend implements KeyedContext {
         if (group >= this.#firstGroup && group <= this.#lastGroup) this.#stateOf(state).applyRow(group, namespace, key, value)
       },
       drop: (state, first, last, namespace) => this.#stateOf(state).applyDrop(first, last, namespace),
+      image: (state, group, image) => {
+        if (group >= this.#firstGroup && group <= this.#lastGroup) this.#table(state.name).applyImage(group, image)
+      },
     })
     // No key is the current one before the first record.
     this.#resume(undefined, -1)

@@ -1,5 +1,6 @@
 import type { StateIdentity } from './delta-chunk.ts'
 import { readDelta } from './delta-chunk.ts'
+import { GroupImage } from './group-image.ts'
 import { writeSortable } from './key-bytes.ts'
 
 /** A stored row. */
@@ -24,6 +25,8 @@ export interface OperatorBase {
    * `limit` means that there are no more.
    */
   page(state: StateIdentity, group: number, fromNamespace: number, after: BaseRow | undefined, limit: number): readonly BaseRow[]
+  /** All rows of a group of a table, when they are stored as one image. */
+  image(state: StateIdentity, group: number): GroupImage | undefined
   /** The smallest namespace above this one that holds anything. */
   nextNamespace(state: StateIdentity, group: number, above: number): number | undefined
   /** More has come into the base: what was looked at before may be older. */
@@ -97,6 +100,7 @@ export class MemoryOperatorBase implements OperatorBase {
       drop: (state, first, last, namespace) => {
         for (let group = first; group <= last; group++) this.#find(state, group)?.drop(namespace)
       },
+      image: (state, group, image) => this.#group(state, group).take(new GroupImage(Uint8Array.from(image.bytes))),
     })
   }
 
@@ -106,6 +110,10 @@ export class MemoryOperatorBase implements OperatorBase {
 
   get(state: StateIdentity, group: number, namespace: number, key: Uint8Array): Uint8Array | undefined {
     return this.#find(state, group)?.get(namespace, key)
+  }
+
+  image(state: StateIdentity, group: number): GroupImage | undefined {
+    return this.#find(state, group)?.image
   }
 
   page(
@@ -160,6 +168,14 @@ export class MemoryOperatorBase implements OperatorBase {
 class MemoryGroup {
   readonly #rows = new Map<string, BaseRow>()
   #sorted: readonly MemoryRow[] | undefined
+  /** As long as the rows are those of it. */
+  image: GroupImage | undefined
+
+  take(image: GroupImage): void {
+    this.#rows.clear()
+    for (const row of image.sortedRows()) this.set(row)
+    this.image = image
+  }
 
   get size(): number {
     return this.#rows.size
@@ -171,17 +187,22 @@ class MemoryGroup {
 
   set(row: BaseRow): void {
     this.#rows.set(sortKeyOf(row.namespace, row.key), row)
+    this.#changed()
+  }
+
+  #changed(): void {
     this.#sorted = undefined
+    this.image = undefined
   }
 
   delete(namespace: number, key: Uint8Array): void {
     this.#rows.delete(sortKeyOf(namespace, key))
-    this.#sorted = undefined
+    this.#changed()
   }
 
   drop(namespace: number): void {
     for (const [sortKey, row] of this.#rows) if (row.namespace === namespace) this.#rows.delete(sortKey)
-    this.#sorted = undefined
+    this.#changed()
   }
 
   sorted(): readonly MemoryRow[] {
@@ -192,6 +213,7 @@ class MemoryGroup {
   copy(): MemoryGroup {
     const copy = new MemoryGroup()
     for (const [sortKey, row] of this.#rows) copy.#rows.set(sortKey, row)
+    copy.image = this.image
     return copy
   }
 }

@@ -1,11 +1,15 @@
 import type { CurrentKey } from './current-key.ts'
-import { LOADED } from './epochs.ts'
+import { LIVE, LOADED } from './epochs.ts'
 import { KeyEntries } from './key-entries.ts'
 
 /** The entries of one key group of a table, and those that have changed since the last barrier. */
 export class TableGroup<V> extends KeyEntries<V> {
   readonly ofGroup: number
   dirty: number[] = []
+  /** The snapshot that is being written takes the group as an image, and has not done so yet: until then no entry may come or change. */
+  awaitsImage = false
+  /** The base or a snapshot under way may hold an image of the group. */
+  isImaged = false
   /** Entries beyond which it is worth looking for those that are over. */
   #compactAt = COMPACT_AT
 
@@ -35,6 +39,16 @@ export class TableGroup<V> extends KeyEntries<V> {
     }
     this.dirty = kept
     this.#compactAt = Math.max(COMPACT_AT, 2 * kept.length)
+  }
+
+  /** Everything counts as changed in this epoch, which is over, so all of it is in the list. */
+  dirtyAll(epoch: number): void {
+    this.dirty = []
+    for (let number = 0; number < this.end; number++) {
+      if ((this.flags(number) & LIVE) !== 0) this.setEpoch(number, epoch)
+      else if (this.epoch(number) !== epoch) continue
+      this.dirty.push(number)
+    }
   }
 
   /** Gives the list away. */

@@ -395,7 +395,7 @@ describe('a checkpoint that never became complete', () => {
     )
     completeWith(store, 2, [deltaOf([{ key: 'keep', value: 1 }])])
     foldAll(store)
-    expect(store.sizes().baseRows).toBe(1000)
+    expect(store.sizes().baseEntries).toBe(1000)
     await store.release(false)
     await underneath('job', (table) => expect([...table('deltas').getKeys()]).toEqual([[2, 0]]))
   })
@@ -450,7 +450,7 @@ describe('the end of a job', () => {
     foldAll(store)
     while (store.purgeStep()) {}
     expect(rowsOf(store.base(OPERATOR))).toEqual(folded([deltaOf([{ key: 'b', value: 2 }])]))
-    expect(store.sizes().baseRows).toBe(1)
+    expect(store.sizes().baseEntries).toBe(1)
   })
 
   test('forgetting leaves no rows, no chunks, no history and no numbers of states', async () => {
@@ -462,9 +462,9 @@ describe('the end of a job', () => {
     store.addDeltas(3, OPERATOR, [chunkOf('x'.repeat(5 << 20))])
     foldAll(store)
     completeWith(store, 4, [deltaOf([{ key: 'c', value: 3 }])])
-    expect(store.sizes().baseRows).toBe(2)
+    expect(store.sizes().baseEntries).toBe(2)
     store.forget('run-2')
-    expect([store.history(), store.registry(), store.foldedThrough, store.sizes().baseRows]).toEqual([[], [], -1, 0])
+    expect([store.history(), store.registry(), store.foldedThrough, store.sizes().baseEntries]).toEqual([[], [], -1, 0])
     await store.release(false)
     await underneath('job', (table) => {
       for (const name of ['checkpoints', 'deltas', 'state', 'history']) expect([...table(name).getKeys()], name).toEqual([])
@@ -557,7 +557,7 @@ describe('folding', () => {
       await killed(await startChild('fold', steps))
       const store = openStore()
       store.claim(() => 'mine')
-      rowsFound.push(store.sizes().baseRows)
+      rowsFound.push(store.sizes().baseEntries)
       const expected = new MemoryOperatorBase()
       for (const { bytes } of FOLDED_BY_CHILD) expected.apply(bytes)
       const before = store.foldedThrough
@@ -628,7 +628,7 @@ describe('folding', () => {
     while (store.foldStep()) seen.add(store.foldedThrough)
     // Seven chunks are in the first batch, so all of checkpoint 1 is in the base and not all of 2.
     expect([...seen]).toEqual([-1, 1, 3])
-    expect(store.sizes()).toMatchObject({ baseRows: 12, deltaBytes: 0 })
+    expect(store.sizes()).toMatchObject({ baseEntries: 12, deltaBytes: 0 })
   })
 
   test('of a disk that is nearly full takes room behind the last page beforehand, and what lies there is not part of the state', async () => {
@@ -653,7 +653,7 @@ describe('folding', () => {
     second.claim(() => 'unused')
     expect(() => foldAll(first)).toThrow(code('FENCED'))
     expect(second.foldedThrough).toBe(-1)
-    expect(second.sizes().baseRows).toBe(0)
+    expect(second.sizes().baseEntries).toBe(0)
   })
 
   test('of chunks that a newer owner has folded in the meantime says who has the state, and not that they are missing', async () => {
@@ -786,9 +786,9 @@ describe('a state that the job no longer has', () => {
     expect(store.registry()).toEqual([undefined, { operator: OPERATOR, kind: 'table', name: 't' }])
     expect(store.retained()).toEqual([20])
     foldAll(store)
-    expect(store.sizes().baseRows).toBe(3)
+    expect(store.sizes().baseEntries).toBe(3)
     while (store.purgeStep()) {}
-    expect(store.sizes().baseRows).toBe(2)
+    expect(store.sizes().baseEntries).toBe(2)
     expect(rowsOf(store.base(OPERATOR))).toEqual(
       folded([
         deltaOf([
@@ -816,7 +816,7 @@ describe('a state that the job no longer has', () => {
       expect(rowsOf(store.base(OPERATOR))).toEqual(folded([deltaOf(expected)]))
       while (store.purgeStep()) {}
       expect(rowsOf(store.base(OPERATOR))).toEqual(folded([deltaOf(expected)]))
-      expect(store.sizes().baseRows).toBe(3)
+      expect(store.sizes().baseEntries).toBe(3)
     }
   })
 
@@ -856,7 +856,7 @@ describe('the history', () => {
 describe('the sizes', () => {
   test('are those of what is there', () => {
     const store = claimed()
-    expect(store.sizes()).toMatchObject({ baseBytes: 0, baseRows: 0, deltaBytes: 0 })
+    expect(store.sizes()).toMatchObject({ baseBytes: 0, baseEntries: 0, deltaBytes: 0 })
     const parts = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     const partOf = (part: number) =>
       Array.from({ length: 100 }, (_, index) => ({ key: 100 * part + index, value: 'x'.repeat(200) }))
@@ -870,7 +870,7 @@ describe('the sizes', () => {
     expect(fileBytes).toBeGreaterThanOrEqual(deltaBytes)
     expect(fileBytes).toBeLessThanOrEqual(statSync(store.path).size)
     foldAll(store)
-    expect(store.sizes().baseRows).toBe(1_000)
+    expect(store.sizes().baseEntries).toBe(1_000)
     expect(store.sizes().baseBytes).toBeGreaterThan(100_000)
     expect(store.sizes().deltaBytes).toBe(0)
   })
@@ -919,7 +919,7 @@ describe('a reader', () => {
     completeWith(store, 999, [deltaOf([{ key: 'last', value: 1 }])])
     store.committed(999, 1)
     foldAll(store)
-    expect(store.sizes().baseRows).toBe(51)
+    expect(store.sizes().baseEntries).toBe(51)
   })
 
   test('is told when there is nothing to read', () => {

@@ -1,12 +1,17 @@
 import { keyGroupOf } from '../../src/core/key-groups.ts'
+import { CurrentKey } from '../../src/state/current-key.ts'
 import type { DeltaChunk, StateIdentity } from '../../src/state/delta-chunk.ts'
 import { DeltaWriter } from '../../src/state/delta-chunk.ts'
+import { LIVE } from '../../src/state/epochs.ts'
+import { imageInPlace } from '../../src/state/group-image.ts'
 import { keyFromBytes } from '../../src/state/key-bytes.ts'
+import { KeyEntries } from '../../src/state/key-entries.ts'
 import { DEFAULT_FORM, valueFromBytes } from '../../src/state/row-value.ts'
 import type { OperatorBase } from '../../src/state/state-base.ts'
 import { baseRows } from '../../src/state/state-base.ts'
 
 const MAX_PARALLELISM = 4
+const TABLE: StateIdentity = { kind: 'table', name: 't' }
 const PANES: StateIdentity = { kind: 'pane', name: 'w' }
 const TIMERS: StateIdentity = { kind: 'event-timer', name: '' }
 
@@ -19,6 +24,10 @@ export interface Change {
   readonly timer?: number
   /** A window that is forgotten. */
   readonly drop?: number
+  /** All rows of the table, or of one group of it: those of their groups that were there before are gone. */
+  readonly image?: readonly { readonly key: string | number; readonly value: number }[]
+  /** Everything of the table is gone. */
+  readonly clear?: boolean
 }
 
 /** A chunk that says these changes. */
@@ -28,6 +37,14 @@ export function deltaOf(changes: readonly Change[]): DeltaChunk {
     const { key, value, drop } = change
     if (drop !== undefined) {
       writer.drop(PANES, 0, MAX_PARALLELISM - 1, drop)
+      continue
+    }
+    if (change.clear === true) {
+      writer.drop(TABLE, 0, MAX_PARALLELISM - 1, 0)
+      continue
+    }
+    if (change.image !== undefined) {
+      for (const [group, image] of imagesOf(change.image)) writer.image(TABLE, group, image)
       continue
     }
     const group = keyGroupOf(key, MAX_PARALLELISM)
@@ -40,6 +57,20 @@ export function deltaOf(changes: readonly Change[]): DeltaChunk {
   const [chunk, more] = writer.take()
   if (more !== undefined) throw new Error('these changes need more than one chunk')
   return chunk ?? { firstGroup: 0, lastGroup: 0, rows: 0, bytes: new Uint8Array() }
+}
+
+/** By group, of those of which there are rows. */
+function imagesOf(rows: NonNullable<Change['image']>): ReadonlyMap<number, Uint8Array> {
+  const groups = new Map<number, KeyEntries<number>>()
+  const current = new CurrentKey(MAX_PARALLELISM)
+  for (const { key, value } of rows) {
+    current.assign(key)
+    const entries = groups.get(current.group) ?? new KeyEntries<number>()
+    groups.set(current.group, entries)
+    const known = entries.find(current)
+    entries.setValue(known < 0 ? entries.add(current, LIVE) : known, value)
+  }
+  return new Map([...groups].map(([group, entries]) => [group, Uint8Array.from(imageInPlace(entries))]))
 }
 
 function placeOf({ table = 't', window, timer }: Change): { readonly state: StateIdentity; readonly namespace: number } {

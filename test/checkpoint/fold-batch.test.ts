@@ -4,14 +4,19 @@ import { BaseRowWriter } from '../../src/checkpoint/base-row-writer.ts'
 import type { Tables } from '../../src/checkpoint/environment.ts'
 import type { RowTarget } from '../../src/checkpoint/fold-batch.ts'
 import { FoldBatch } from '../../src/checkpoint/fold-batch.ts'
-import { baseRow } from '../../src/state/base-rows.ts'
+import { baseRow, isImageKey } from '../../src/state/base-rows.ts'
 import type { DeltaChunk, StateIdentity } from '../../src/state/delta-chunk.ts'
 import { DeltaWriter } from '../../src/state/delta-chunk.ts'
+import { GroupImage } from '../../src/state/group-image.ts'
 import { MemoryOperatorBase } from '../../src/state/state-base.ts'
 import type { Change } from './deltas.ts'
 import { deltaOf, rowsOf } from './deltas.ts'
 
 const OPERATOR = 'count-1'
+
+function imageRow<K extends string | number>(key: fc.Arbitrary<K>): fc.Arbitrary<{ key: K; value: number }> {
+  return fc.record({ key, value: fc.oneof(fc.integer(), fc.double()) })
+}
 
 const change: fc.Arbitrary<Change> = fc.oneof(
   {
@@ -23,6 +28,9 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ key: fc.nat(4), window: fc.integer({ min: -2, max: 2 }) }) },
   { weight: 1, arbitrary: fc.record({ drop: fc.integer({ min: -2, max: 2 }) }) },
   { weight: 2, arbitrary: fc.record({ key: fc.nat(4), timer: fc.double(), value: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ image: fc.array(imageRow(fc.nat(20)), { maxLength: 30 }) }) },
+  { weight: 1, arbitrary: fc.record({ image: fc.array(imageRow(fc.string({ maxLength: 5, unit: 'binary-ascii' }))) }) },
+  { weight: 1, arbitrary: fc.constant({ clear: true }) },
 )
 
 /** The table of the base, as far as a fold needs it. */
@@ -36,6 +44,14 @@ class MemoryTable {
     this.rows.set(key.toString('latin1'), { key: Buffer.from(key), value: Buffer.from(bytes) })
     this.written.push(Buffer.from(key))
     return true
+  }
+
+  getBinary(key: Buffer): Buffer | undefined {
+    return this.rows.get(key.toString('latin1'))?.value
+  }
+
+  getKeys({ start, end }: { readonly start: Buffer; readonly end: Buffer }): readonly Buffer[] {
+    return [...this.rows.values()].map(({ key }) => key).filter((key) => start.compare(key) <= 0 && key.compare(end) < 0)
   }
 
   removeSync(key: Buffer): boolean {
@@ -77,12 +93,20 @@ class Fold {
     const writer = new DeltaWriter()
     for (const { key, value } of this.table.rows.values()) {
       const state = this.#states[key.readUInt16BE(0)]!
-      const row = baseRow(state, { key, value })
-      writer.putBytes(state, key.readUInt16BE(2), row.namespace, row.key, row.value)
+      const rows = isImageKey(key, state) ? new GroupImage(value).sortedRows() : [baseRow(state, { key, value })]
+      for (const row of rows) writer.putBytes(state, key.readUInt16BE(2), row.namespace, row.key, row.value)
     }
+    this.#checkEachGroupLiesOneWay()
     writer.cut()
     for (const chunk of writer.take()) base.apply(chunk.bytes)
     return rowsOf(base)
+  }
+
+  #checkEachGroupLiesOneWay(): void {
+    const keys = [...this.table.rows.values()].map(({ key }) => key)
+    for (const image of keys.filter((key) => isImageKey(key, this.#states[key.readUInt16BE(0)]!))) {
+      expect(keys.filter((key) => key.subarray(0, 4).equals(image))).toHaveLength(1)
+    }
   }
 }
 
@@ -90,6 +114,17 @@ function oneByOne(chunks: readonly DeltaChunk[]): readonly string[] {
   const base = new MemoryOperatorBase()
   for (const { bytes } of chunks) base.apply(bytes)
   return rowsOf(base)
+}
+
+function takingRows(row: () => void, takesMore: () => boolean = () => true): RowTarget {
+  return {
+    begin: () => undefined,
+    row,
+    group: () => false,
+    get takesMore() {
+      return takesMore()
+    },
+  }
 }
 
 describe('a batch of chunks', () => {
@@ -132,7 +167,7 @@ describe('a batch of chunks', () => {
     const fold = new Fold()
     const batch = fold.batch([0, 200, 100, 300].map(part))
     let [asked, rows] = [0, 0]
-    const target: RowTarget = { begin: () => undefined, row: () => ++rows > 0 }
+    const target = takingRows(() => void rows++)
     const expired = (): boolean => asked++ % 2 === 1
     while (!batch.writeTo(target, expired)) {}
     expect(rows).toBe(700)
@@ -143,7 +178,10 @@ describe('a batch of chunks', () => {
     const all = Array.from({ length: 40 }, (_, key) => ({ key, value: key }))
     const batch = new Fold().batch([deltaOf(all)])
     let [rows, calls] = [0, 0]
-    const target: RowTarget = { begin: () => undefined, row: () => ++rows % 3 !== 0 }
+    const target = takingRows(
+      () => void rows++,
+      () => rows % 3 !== 0,
+    )
     do calls++
     while (!batch.writeTo(target, () => false))
     expect([rows, calls]).toEqual([40, 14])
@@ -153,14 +191,17 @@ describe('a batch of chunks', () => {
     const batch = new FoldBatch(1 << 16, () => 0)
     const chunk = deltaOf([{ key: 1, value: 1, table: 'old' }, { drop: 7 }])
     batch.add(OPERATOR, chunk.bytes, () => true)
-    const target: RowTarget = { begin: () => undefined, row: () => expect.unreachable() }
+    const target = takingRows(() => expect.unreachable())
     expect(batch.writeTo(target, () => false)).toBe(true)
     expect(batch.drops).toEqual([])
   })
 
   test('takes nothing more when rows of it are written', () => {
     const batch = new FoldBatch(1 << 16, () => 0)
-    batch.writeTo({ begin: () => undefined, row: () => true }, () => false)
+    batch.writeTo(
+      takingRows(() => undefined),
+      () => false,
+    )
     expect(() => batch.add(OPERATOR, deltaOf([{ key: 1, value: 1 }]).bytes, () => false)).toThrow('takes no more')
   })
 })

@@ -235,7 +235,7 @@ describe('an import', () => {
     store.beginImport(path)
     // The process ends between two steps.
     for await (const chunk of openSavepoint(path).chunks()) if (chunk.layer === 'base') store.importChunks([chunk], () => false)
-    expect(store.sizes().baseRows).toBeGreaterThan(0)
+    expect(store.sizes().baseEntries).toBeGreaterThan(0)
     await store.release(false)
     const next = CheckpointStore.open(directory, 'other')
     opened.push(next)
@@ -245,7 +245,7 @@ describe('an import', () => {
     await expect(importSavepoint(next, openSavepoint(path))).rejects.toThrow('empty store')
     next.forget('another run')
     expect(next.latest()).toBeUndefined()
-    expect(next.sizes().baseRows).toBe(0)
+    expect(next.sizes().baseEntries).toBe(0)
     await importSavepoint(next, openSavepoint(path))
     expect(next.latest()!.checkpoint).toBe(2)
   })

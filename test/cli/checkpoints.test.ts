@@ -121,7 +121,7 @@ describe('show', () => {
           dropped: [],
           inFlightRecords: 1,
         },
-        sizes: { baseRows: 3 },
+        sizes: { baseEntries: 3 },
       },
     })
     const { stdout } = await call('show', 'words@3')
@@ -239,7 +239,7 @@ describe('gc', () => {
     store.committed(4, 1)
     await store.release(true)
     const { code, document } = await json('gc')
-    expect({ code, document }).toMatchObject({ code: 0, document: { job: 'words', after: { deltaBytes: 0, baseRows: 4 } } })
+    expect({ code, document }).toMatchObject({ code: 0, document: { job: 'words', after: { deltaBytes: 0, baseEntries: 4 } } })
     const { before } = document as { readonly before: { readonly deltaBytes: number } }
     expect(before.deltaBytes).toBeGreaterThan(5 << 20)
     const after = StoredCheckpoints.openForReading(store.directory)

@@ -92,7 +92,7 @@ async function isMade(folder: string, perSecond: number): Promise<boolean> {
   const store = CheckpointStore.open(`${folder}/state`, 'hostile')
   store.claim(() => 'run')
   while (store.foldStep()) {}
-  const made = store.sizes().baseRows > 4_000 && store.retained().length >= 2
+  const made = store.sizes().baseEntries > 4_000 && store.retained().length >= 2
   await store.release(false)
   return made
 }

@@ -7,8 +7,12 @@ import { encodeIndex } from '../../src/checkpoint/savepoint-index.ts'
 import { SavepointWriter } from '../../src/checkpoint/savepoint-writer.ts'
 import type { Key, StoredForm } from '../../src/core/keyed-state.ts'
 import { baseRow, rowKey, rowValue } from '../../src/state/base-rows.ts'
+import { CurrentKey } from '../../src/state/current-key.ts'
 import type { StateIdentity } from '../../src/state/delta-chunk.ts'
 import { DeltaWriter, readDelta } from '../../src/state/delta-chunk.ts'
+import { LIVE } from '../../src/state/epochs.ts'
+import { GroupImage, imageInPlace } from '../../src/state/group-image.ts'
+import { KeyEntries } from '../../src/state/key-entries.ts'
 import { keyBytes, keyFromBytes } from '../../src/state/key-bytes.ts'
 import { DEFAULT_FORM, emptyValueBytes, valueBytesInPlace, valueFromBytes } from '../../src/state/row-value.ts'
 
@@ -170,6 +174,50 @@ test('a chunk of changes', () => {
   ])
 })
 
+test('an image of a group', () => {
+  const images: readonly (readonly [readonly (readonly [string | number, number])[], readonly string[]])[] = [
+    [
+      [
+        [1, -1],
+        [-2, 7],
+      ],
+      ['02000000', '01', '01', '00', '00', '0ca70e05', '00000000', 'ffffffff', '07000000', '01000000', 'feffffff'],
+    ],
+    [
+      [
+        [1, -0],
+        [0.5, 2],
+      ],
+      ['02000000', '02', '02', '00', '00', 'c8907920', '00000000', '0000000000000080', '0000000000000040', '000000000000f03f', '000000000000e03f'],
+    ],
+    [
+      [
+        ['\u00e9', 1],
+        ['abcde', 2],
+        ['', 3],
+      ],
+      ['03000000', '03', '01', '02', '00', '0964ed96', '00000000', '01000000', '02000000', '03000000', 'e900000000000000', '6162636465000000', '0000000000000000', '010500'],
+    ],
+  ]
+  for (const [rows, parts] of images) {
+    const entries = new KeyEntries<number>()
+    const current = new CurrentKey()
+    for (const [key, value] of rows) {
+      current.resume(key, 0)
+      entries.setValue(entries.add(current, LIVE), value)
+    }
+    const bytes = parts.join('')
+    expect(hex(imageInPlace(entries))).toBe(bytes)
+    const image = new GroupImage(bytesOf(bytes))
+    expect(rows.map((_, row) => [image.key(row), image.value(row)])).toEqual(rows)
+    const writer = new DeltaWriter()
+    writer.image({ kind: 'table', name: 't' }, 5, bytesOf(bytes))
+    writer.cut()
+    const header = ['03', '00', '0100', '74', '0500', '0500', '0000000000000000', bytes.slice(0, 8)]
+    expect(hex(writer.take()[0]!.bytes)).toBe(header.join('') + bytes)
+  }
+})
+
 test('a manifest', () => {
   const manifest = {
     checkpoint: 3,
@@ -184,7 +232,8 @@ test('a manifest', () => {
     deltas: [],
     dropped: [],
   }
-  const header = ['534c4d46', '0200', '0000', '21e62e53', '7f000000']
+  const header = ['534c4d46', '0300', '0000', '8318022c', '7f000000']
+  const headerOfVersion2 = ['534c4d46', '0200', '0000', '21e62e53', '7f000000']
   const body =
     'd472409baa636865636b706f696e74a7696e697469616ca7617474656d7074ad636f6d706c6574656441744d73ab66696e6765727072696e74a567726170' +
     '68ae6d6178506172616c6c656c69736da87375627461736b73ac636f6d6d69747461626c6573a664656c746173a764726f7070656403c20105a16690' +
@@ -192,6 +241,7 @@ test('a manifest', () => {
   const bytes = header.join('') + body
   expect(hex(encodeManifest(manifest))).toBe(bytes)
   expect(decodeManifest(bytesOf(bytes), 3)).toEqual(manifest)
+  expect(decodeManifest(bytesOf(headerOfVersion2.join('') + body), 3)).toEqual(manifest)
 })
 
 test('files of a savepoint', async () => {

@@ -359,6 +359,28 @@ export const JOBS: Readonly<Record<string, JobBuilder>> = {
       .to(shown())
     return shelves
   },
+  /** Numbers in few groups, of which now nearly all change and now a few, and which go at the end of their time: snapshots and base have images and rows in turn. */
+  tables() {
+    const tables = job('tables', { maxParallelism: 4 })
+    const spanOf = ({ at }: Reading): number => Math.floor(at / 600)
+    tables
+      .from(generate({ count: 300, at: reading(0, 30) }))
+      .withTimestamps(({ at }) => at, CLOSE)
+      .keyBy((each) => 100 * spanOf(each) + (spanOf(each) % 2 === 0 ? each.key : each.key % 3))
+      .process({
+        state: { sum: valueState<number>() },
+        onRecord(each: Reading, { state, timers }) {
+          state.sum.set((state.sum.get() ?? 0) + each.id)
+          timers.eventTime(600 * (spanOf(each) + (each.key % 2 === 0 ? 1 : 2)))
+        },
+        *onTimer(_, { key, state }) {
+          yield { key, sum: state.sum.get() ?? 'none' }
+          state.sum.clear()
+        },
+      })
+      .to(shown())
+    return tables
+  },
   /** Sessions by the clock: each record is in one, whenever that was. */
   clocks() {
     const clocks = job('clocks')

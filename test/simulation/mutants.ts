@@ -71,8 +71,61 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'src/state/grouped-table.ts',
-        find: '    if (epoch === frozen) this.#write(this.#surroundings.early, group, number)\n',
+        find: '    if (group.epoch(number) === frozen) this.#write(this.#surroundings.early, group, number)\n',
         replace: '',
+      },
+    ],
+  },
+  {
+    name: 'an entry changes before the image of its group is taken',
+    changes: [
+      {
+        file: 'src/state/grouped-table.ts',
+        find: '    if (group.awaitsImage) this.#writeImage(this.#surroundings.early, group)\n    if (group.epoch(',
+        replace: '    if (group.epoch(',
+      },
+    ],
+  },
+  {
+    name: 'an entry comes before the image of its group is taken',
+    changes: [
+      {
+        file: 'src/state/grouped-table.ts',
+        find: '    if (group.awaitsImage) this.#writeImage(this.#surroundings.early, group)\n    this.#group = group\n',
+        replace: '    this.#group = group\n',
+      },
+    ],
+  },
+  {
+    name: 'an image is taken of what is not whole in memory',
+    job: 'tables',
+    changes: [
+      {
+        file: 'src/state/grouped-table.ts',
+        find: '    return !this.#mayBeInBase(group.ofGroup)',
+        replace: '    return group.size > 0',
+      },
+    ],
+  },
+  {
+    name: 'a restored image hides nothing of the base',
+    job: 'tables',
+    changes: [
+      {
+        file: 'src/state/grouped-table.ts',
+        find: '      this.#inBase[group] = false\n',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'rows that come to an image in the base are lost',
+    job: 'tables',
+    changes: [
+      {
+        file: 'src/checkpoint/base-row-writer.ts',
+        find: '      if (rows!.put(key, value)) continue\n',
+        replace: '      if (key.length > 0 || rows!.put(key, value)) continue\n',
       },
     ],
   },
@@ -254,8 +307,8 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'src/checkpoint/manifest.ts',
-        find: '  return crc32(body) === view.getUint32(8, true) ? undefined',
-        replace: '  return crc32(body) >= 0 ? undefined',
+        find: '  return checksumOf(bytes, body) === view.getUint32(8, true) ? undefined',
+        replace: '  return checksumOf(bytes, body) >= 0 ? undefined',
       },
     ],
   },
@@ -264,7 +317,7 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'src/state/grouped-table.ts',
-        find: '      else if ((flags & LIVE) !== 0 && this.#epochs.isInBase(entries!.epoch(number))) {',
+        find: '      else if ((flags & LIVE) !== 0 && this.#epochs.isInBase(entries.epoch(number))) {',
         replace: '      else if ((flags & LIVE) !== 0 && this.#epochs.frozen >= 0) {',
       },
     ],

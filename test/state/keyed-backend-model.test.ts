@@ -4,6 +4,7 @@ import { DeltaBook } from '../../src/checkpoint/delta-book.ts'
 import type { StoredDelta } from '../../src/checkpoint/manifest.ts'
 import { canonicalKey, compareKeys, keyGroupOf } from '../../src/core/key-groups.ts'
 import type { Key, TableForm } from '../../src/core/keyed-state.ts'
+import type { StateIdentity } from '../../src/state/delta-chunk.ts'
 import { readDelta } from '../../src/state/delta-chunk.ts'
 import { keyFromBytes } from '../../src/state/key-bytes.ts'
 import { KeyedBackend } from '../../src/state/keyed-backend.ts'
@@ -21,11 +22,13 @@ vi.mock('../../src/state/epochs.ts', async (original) => ({
   ROWS_PER_LOOK: 1,
   TIMERS_AT_ONCE: 2,
   TIMERS_PER_GROUP: 1,
+  IMAGE_ROWS_MIN: 1,
 }))
 
 const MAX_PARALLELISM = 4
-const KEYS: readonly Key[] = ['a', 'b', ['a', 1], '1', 'd', 2]
-const TABLES = ['plain', 'formed'] as const
+/** In one group a tuple, in another a number beside text: these cannot be images. */
+const KEYS: readonly Key[] = ['a', 'b', ['a', 1], '1', 'd', 2, 'e', 'f', 'g', 'h']
+const TABLES = ['plain', 'formed', 'numbers', 'declared'] as const
 const QUEUES = ['event', 'processing'] as const
 type Queue = (typeof QUEUES)[number]
 
@@ -38,6 +41,22 @@ const FORM: TableForm<Cell> = {
   stamps: undefined,
   store: ({ n }) => [n],
   restore: (stored) => ({ n: (stored as readonly number[])[0]! }),
+}
+
+const DECLARED: TableForm<number> = {
+  version: 1,
+  stamps: undefined,
+  store: (n) => n,
+  restore: (stored) => stored as number,
+}
+
+/** Values of the last two tables lie in them as they are, and their groups may be written and stored as images. */
+function packed(name: string, n: number): Cell | number {
+  return name === 'numbers' || name === 'declared' ? n : { n }
+}
+
+function numberIn(value: Cell | number | undefined): number | undefined {
+  return typeof value === 'object' ? value.n : value
 }
 
 interface Entry {
@@ -90,7 +109,8 @@ class Model {
   rows(): readonly string[] {
     const rows: string[] = []
     for (const [name, entries] of this.tables) {
-      for (const { key, n } of entries.values()) rows.push(rowText('table', name, 0, key, name === 'formed' ? [n] : { n }))
+      for (const { key, n } of entries.values())
+        rows.push(rowText('table', name, 0, key, name === 'formed' ? [n] : packed(name, n)))
     }
     for (const [window, entries] of this.panes) {
       for (const { key, n } of entries.values()) rows.push(rowText('pane', 'panes', window, key, { n }))
@@ -156,13 +176,15 @@ class Subtask {
     this.keys = KEYS.filter((key) => groupOf(key) >= first && groupOf(key) <= last)
     this.backend.table('plain')
     this.backend.table('formed', FORM)
+    this.backend.table('numbers')
+    this.backend.table('declared', DECLARED)
     this.backend.panes('panes')
     this.backend.timers()
   }
 
   table(place: number) {
-    const name = TABLES[place % 2]!
-    return { name, table: this.backend.table<Cell>(name), entries: this.model.tables.get(name)! }
+    const name = TABLES[place % 4]!
+    return { name, table: this.backend.table<Cell | number>(name), entries: this.model.tables.get(name)! }
   }
 
   get panes() {
@@ -198,8 +220,8 @@ class Subtask {
   }
 
   setCell(place: number, key: Key, n: number): void {
-    const { table, entries } = this.table(place)
-    table.set({ n })
+    const { name, table, entries } = this.table(place)
+    table.set(packed(name, n))
     entries.set(canonicalKey(key), { key, n })
   }
 
@@ -211,7 +233,7 @@ class Subtask {
       for (const key of this.keys) {
         backend.setKey(key)
         expect(table.has(), name).toBe(entries.has(canonicalKey(key)))
-        expect(table.get()?.n, name).toBe(entries.get(canonicalKey(key))?.n)
+        expect(numberIn(table.get()), name).toBe(entries.get(canonicalKey(key))?.n)
       }
       this.checkKeys(place)
     }
@@ -400,16 +422,24 @@ class World {
   }
 }
 
-/** No row is in one snapshot twice, whatever the order of its chunks, and what is dropped is said before all rows. */
+/** No row is in one snapshot twice, whatever the order of its chunks, none beside the image of its group, and what is dropped is said before all rows. */
 function noteRows(bytes: Uint8Array, rows: Set<string>, { first, last }: Subtask): void {
+  const note = (state: StateIdentity, group: number, namespace: number, key: Uint8Array): void => {
+    const row = `${state.kind} ${state.name} ${group} ${namespace} ${nameOf(keyFromBytes(key))}`
+    expect(rows).not.toContain(row)
+    expect(rows).not.toContain(`image ${state.name} ${group}`)
+    rows.add(row)
+    expect(group >= first && group <= last).toBe(true)
+  }
   readDelta(bytes, {
-    row: (state, group, namespace, key) => {
-      const row = `${state.kind} ${state.name} ${group} ${namespace} ${nameOf(keyFromBytes(key))}`
-      expect(rows).not.toContain(row)
-      rows.add(row)
-      expect(group >= first && group <= last).toBe(true)
-    },
+    row: note,
     drop: () => expect([...rows]).toEqual([]),
+    image: (state, group, image) => {
+      const others = `${state.kind} ${state.name} ${group} `
+      expect([...rows].filter((row) => row.startsWith(others))).toEqual([])
+      for (const { namespace, key } of image.sortedRows()) note(state, group, namespace, key)
+      rows.add(`image ${state.name} ${group}`)
+    },
   })
 }
 
@@ -497,14 +527,16 @@ function take(world: World, { type, subtask: which, key: keyPlace, place, n, set
       return subtask.setCell(place, key, n)
     case 'edit': {
       const cell = table.edit()
-      expect(cell?.n).toBe(entries.get(canonical)?.n)
-      if (cell === undefined) return
-      cell.n += 10
-      entries.set(canonical, { key, n: cell.n })
+      const before = numberIn(cell)
+      expect(before).toBe(entries.get(canonical)?.n)
+      if (cell === undefined || before === undefined) return
+      if (typeof cell === 'object') cell.n += 10
+      else table.set(before + 10)
+      entries.set(canonical, { key, n: before + 10 })
       return
     }
     case 'get':
-      expect(table.get()?.n, name).toBe(entries.get(canonical)?.n)
+      expect(numberIn(table.get()), name).toBe(entries.get(canonical)?.n)
       return expect(table.has(), name).toBe(entries.has(canonical))
     case 'delete':
       table.delete()

@@ -441,6 +441,9 @@ describe('what the base holds', () => {
   /** Eight keys of one group in a base, and a backend that knows nothing of them. */
   function stored() {
     const first = wholeBackend(1)
+    // A date among the keys: the group lies there as rows.
+    first.setKey(new Date(0))
+    first.table<number>('t').set(0)
     const table = first.table<number>('t')
     for (let key = 0; key < 8; key++) {
       first.setKey(key)

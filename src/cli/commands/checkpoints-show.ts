@@ -170,7 +170,7 @@ function textOf(shown: ShownCheckpoint): string {
     ...(record === null ? [] : timingsOf(record)),
     ...(content === null ? [] : contentText(content)),
     '',
-    `store: base ${bytes(sizes.baseBytes)} in ${count(sizes.baseRows)} rows, changes ${bytes(sizes.deltaBytes)}, file ${bytes(sizes.fileBytes)}`,
+    `store: base ${bytes(sizes.baseBytes)} in ${count(sizes.baseEntries)} entries, changes ${bytes(sizes.deltaBytes)}, file ${bytes(sizes.fileBytes)}`,
   ].join('\n')
 }
 

@@ -3,9 +3,10 @@ import { unfoldedOf } from '../../checkpoint/manifest.ts'
 import { idOf } from '../../checkpoint/state-overlay.ts'
 import type { StateRegistry } from '../../checkpoint/stored-base.ts'
 import { decodeValue } from '../../core/value-codec.ts'
-import { baseRow, groupOfRow } from '../../state/base-rows.ts'
+import { baseRow, groupOfRow, isImageKey } from '../../state/base-rows.ts'
 import type { StateIdentity } from '../../state/delta-chunk.ts'
 import { readDelta } from '../../state/delta-chunk.ts'
+import { GroupImage } from '../../state/group-image.ts'
 import type { SimulatedDisk } from './simulated-tables.ts'
 
 /** A row of keyed state. */
@@ -52,16 +53,15 @@ function rowsOfBase(disk: SimulatedDisk): StateEntries {
   for (const row of disk.state.getRange()) {
     const state = registry[Buffer.from(row.key).readUInt16BE(0)]
     if (state === undefined) continue
-    const group = groupOfRow(Buffer.from(row.key))
-    const { namespace, key, value } = baseRow(state, { key: Buffer.from(row.key), value: row.value })
-    entries.set(identityOf(state.operator, state, group, namespace, key), {
-      operator: state.operator,
-      state,
-      group,
-      namespace,
-      key: Buffer.from(key),
-      value: Buffer.from(value),
-    })
+    const position = Buffer.from(row.key)
+    const group = groupOfRow(position)
+    const rows = isImageKey(position, state)
+      ? GroupImage.proved(row.value).sortedRows()
+      : [baseRow(state, { key: position, value: row.value })]
+    for (const { namespace, key, value } of rows) {
+      const entry = { operator: state.operator, state, group, namespace, key: Buffer.from(key), value: Buffer.from(value) }
+      entries.set(identityOf(state.operator, state, group, namespace, key), entry)
+    }
   }
   return entries
 }
