@@ -173,12 +173,12 @@ export class CheckpointStore extends StoredCheckpoints {
    * @throws SluiceError `STORE_FAILED`
    */
   addDeltas(checkpoint: number, operator: string, chunks: readonly DeltaChunk[]): readonly StoredDelta[] {
-    const stored = chunks.map(({ firstGroup, lastGroup, rows, bytes }) => {
+    const stored = chunks.map(({ bytes, ...chunk }) => {
       const sequence = this.#sequences.get(checkpoint) ?? 0
       this.#sequences.set(checkpoint, sequence + 1)
       this.#buffered.push({ key: [checkpoint, sequence], bytes })
       this.#bufferedBytes += bytes.byteLength
-      return { operator, checkpoint, sequence, firstGroup, lastGroup, rows, length: bytes.byteLength, crc32: crc32(bytes) }
+      return { operator, checkpoint, sequence, ...chunk, length: bytes.byteLength, crc32: crc32(bytes) }
     })
     if (this.#bufferedBytes >= this.#surroundings.sizes.chunkFlushBytes) this.#flush()
     return stored

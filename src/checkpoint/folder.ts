@@ -4,6 +4,7 @@ import { BaseRowWriter } from './base-row-writer.ts'
 import type { BaseWriter } from './base-writer.ts'
 import { FoldBatch } from './fold-batch.ts'
 import type { DroppedState, Manifest, StoredDelta } from './manifest.ts'
+import { withoutSuperseded } from './manifest.ts'
 import type { StoreWrites } from './store-writes.ts'
 import type { StoredCheckpoints } from './stored-checkpoints.ts'
 
@@ -16,14 +17,10 @@ import type { StoredCheckpoints } from './stored-checkpoints.ts'
  * 3. A step that fails gives up what it has in hand; the next one begins again with what the store says.
  *
  * A batch is as large as may be. A row that has changed in each of its checkpoints is written once, and the more rows it has, the more of them
- * share a page of the base, which is copied once for all.
+ * share a page of the base, which is copied once for all. The chunks of a batch lie in the file beside what the base has of them until the whole
+ * batch is written.
  */
 
-/**
- * So many bytes of chunks are merged, in memory, before they go into the base: by share of the base, within bounds (`surroundings.ts`). The
- * chunks of a batch lie in the file beside what the base has of them until the whole batch is written.
- */
-const SHARE_OF_BASE = 0.5
 const STEP_MS = 8
 
 /** Chunks on their way into the base. */
@@ -31,8 +28,10 @@ interface Batch {
   readonly content: FoldBatch
   readonly rows: BaseRowWriter
   readonly deltas: readonly StoredDelta[]
+  /** Those of them that say anything. */
+  readonly needed: readonly StoredDelta[]
   readonly dropped: readonly DroppedState[]
-  /** How many of the chunks are read. */
+  /** How many of these are read. */
   read: number
   /** How many of the drops are done. */
   drops: number
@@ -51,6 +50,8 @@ export interface Foldable {
   readonly through: number
   readonly bytes: number
   readonly rows: number
+  /** Rows of images, of which there is none newer. */
+  readonly imageRows: number
   readonly chunks: number
 }
 
@@ -83,8 +84,15 @@ export class Folder {
     const due = this.#due()
     if (due === undefined) return undefined
     const deltas = this.#checkpoints.unfolded(due)
-    const rows = deltas.reduce((sum, delta) => sum + delta.rows, 0)
-    return { through: due.checkpoint, bytes: sumOfLengths(deltas), rows, chunks: deltas.length }
+    const read = withoutSuperseded(deltas)
+    const [images, others] = [read.filter(isImage), read.filter((delta) => !isImage(delta))]
+    return {
+      through: due.checkpoint,
+      bytes: sumOfLengths(deltas),
+      rows: sumOfRows(others),
+      imageRows: sumOfRows(images),
+      chunks: deltas.length,
+    }
   }
 
   #due(): Manifest | undefined {
@@ -119,14 +127,14 @@ export class Folder {
     const due = this.#due()
     if (due === undefined) return undefined
     const waiting = this.#checkpoints.unfolded(due)
-    const { foldBytesMin, foldBytesMax } = this.#writes.surroundings.sizes
-    const bytes = Math.min(foldBytesMax, Math.max(foldBytesMin, SHARE_OF_BASE * this.#checkpoints.sizes().baseBytes))
-    const deltas = waiting.slice(0, fittingChunks(waiting, bytes))
+    const deltas = waiting.slice(0, fittingChunks(waiting, this.#writes.surroundings.sizes.foldBytes))
+    const needed = withoutSuperseded(deltas)
     const next = waiting[deltas.length]
     return {
-      content: new FoldBatch(sumOfLengths(deltas), (operator, state) => this.#base.numberOf(operator, state)),
+      content: new FoldBatch(sumOfLengths(needed), (operator, state) => this.#base.numberOf(operator, state)),
       rows: new BaseRowWriter(this.#writes.tables.state),
       deltas,
+      needed,
       dropped: due.dropped,
       read: 0,
       drops: 0,
@@ -138,9 +146,9 @@ export class Folder {
   /** Reads chunks. False: not yet all. */
   #gather(batch: Batch, ms: number): boolean {
     const untilMs = this.#writes.surroundings.nowMs() + ms
-    while (batch.read < batch.deltas.length) {
-      const delta = batch.deltas[batch.read]!
-      batch.content.add(delta.operator, this.#checkpoints.readDelta(delta), (state) => isDropped(delta, state, batch.dropped))
+    while (batch.read < batch.needed.length) {
+      const delta = batch.needed[batch.read]!
+      batch.content.add(delta.operator, this.#checkpoints.chunk(delta), (state) => isDropped(delta, state, batch.dropped))
       batch.read++
       if (this.#writes.surroundings.nowMs() >= untilMs) return false
     }
@@ -196,6 +204,14 @@ function fittingChunks(deltas: readonly StoredDelta[], bytesMax: number): number
     count++
   }
   return count
+}
+
+function isImage({ imageOf }: StoredDelta): boolean {
+  return imageOf !== undefined
+}
+
+function sumOfRows(deltas: readonly StoredDelta[]): number {
+  return deltas.reduce((sum, { rows }) => sum + rows, 0)
 }
 
 function sumOfLengths(deltas: readonly StoredDelta[]): number {

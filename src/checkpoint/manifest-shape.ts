@@ -103,6 +103,7 @@ export const isManifest: Check = fields({
       firstGroup: isCount,
       lastGroup: isCount,
       rows: isCount,
+      imageOf: optional(isText),
       length: isCount,
       crc32: isCount,
     }),

@@ -44,6 +44,8 @@ export interface StoredDelta {
   readonly firstGroup: number
   readonly lastGroup: number
   readonly rows: number
+  /** The chunk is the image of one group of this table, and nothing else. */
+  readonly imageOf?: string
   readonly length: number
   readonly crc32: number
 }
@@ -62,6 +64,19 @@ export function unfoldedOf(manifest: Manifest, folded: number, folding: ChunkPla
       delta.checkpoint > folded &&
       (delta.checkpoint > checkpoint || (delta.checkpoint === checkpoint && delta.sequence > sequence)),
   )
+}
+
+/** Without images of which there is a newer one: whatever was said of their groups before it counts for nothing. */
+export function withoutSuperseded(deltas: readonly StoredDelta[]): readonly StoredDelta[] {
+  const newer = new Set<string>()
+  const kept = deltas.toReversed().filter(({ operator, imageOf, firstGroup }) => {
+    if (imageOf === undefined) return true
+    const group = `${operator.length} ${operator} ${firstGroup} ${imageOf}`
+    if (newer.has(group)) return false
+    newer.add(group)
+    return true
+  })
+  return kept.reverse()
 }
 
 export interface DroppedState extends RegisteredState {

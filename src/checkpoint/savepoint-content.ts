@@ -2,6 +2,7 @@ import type { DeltaChunk, StateIdentity } from '../state/delta-chunk.ts'
 import { DeltaWriter, readDelta } from '../state/delta-chunk.ts'
 import type { BaseRow } from '../state/state-base.ts'
 import type { DroppedState, Manifest, StoredDelta } from './manifest.ts'
+import { withoutSuperseded } from './manifest.ts'
 import type { SavepointChunk } from './savepoint-writer.ts'
 import { Slices } from './slices.ts'
 import type { StoredCheckpoints } from './stored-checkpoints.ts'
@@ -27,7 +28,7 @@ export async function* savepointContent(store: StoredCheckpoints, manifest: Mani
   for (const state of store.registry()) {
     if (state !== undefined) yield* baseOf(store, state.operator, { kind: state.kind, name: state.name }, manifest, slices)
   }
-  for (const delta of store.unfolded(manifest)) {
+  for (const delta of withoutSuperseded(store.unfolded(manifest))) {
     for (const { bytes, rows } of withoutDropped(store.readDelta(delta), delta, manifest.dropped)) {
       yield { layer: 'changes', operator: delta.operator, bytes, rows }
     }

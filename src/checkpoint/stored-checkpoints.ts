@@ -105,12 +105,17 @@ export class StoredCheckpoints {
 
   /** A chunk of a checkpoint, proved whole. @throws SluiceError `CHECKPOINT_UNREADABLE` */
   readDelta(delta: StoredDelta): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.chunk(delta))
+  }
+
+  /** The same, for who looks at it and does not give it away. */
+  chunk(delta: StoredDelta): Uint8Array {
     const { checkpoint, sequence, length } = delta
     const stored = this.read(() => this.tables.deltas.get([checkpoint, sequence]))
     if (stored === undefined) throw unreadable(checkpoint, `its chunk ${sequence} is missing`)
     if (stored.byteLength !== length || crc32(stored) !== delta.crc32)
       throw unreadable(checkpoint, `its chunk ${sequence} is corrupt`)
-    return new Uint8Array(stored)
+    return stored
   }
 
   /** The newest checkpoint before this one that is whole, in every chunk that the base does not hold. */
@@ -120,7 +125,7 @@ export class StoredCheckpoints {
 
   #isReadable(checkpoint: number): boolean {
     try {
-      for (const delta of this.unfolded(this.manifest(checkpoint))) this.readDelta(delta)
+      for (const delta of this.unfolded(this.manifest(checkpoint))) this.chunk(delta)
       return true
     } catch (error) {
       if (error instanceof SluiceError) return false

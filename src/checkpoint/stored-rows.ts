@@ -7,7 +7,7 @@ import { GroupImage } from '../state/group-image.ts'
 import type { Tables } from './environment.ts'
 import { closeTables, environmentPath, guarded, openForReading } from './environment.ts'
 import type { ChunkPlace, Manifest, StoredDelta } from './manifest.ts'
-import { decodeManifest, unfoldedOf, unreadable } from './manifest.ts'
+import { decodeManifest, unfoldedOf, unreadable, withoutSuperseded } from './manifest.ts'
 import { checkpointIds, metaValue } from './meta-values.ts'
 import { StateOverlay } from './state-overlay.ts'
 import type { RowLayer, RowRange, StateRow } from './state-rows.ts'
@@ -71,7 +71,7 @@ export class StoredInstant implements RowLayer {
   /** What a checkpoint says beside the base. @throws SluiceError `CHECKPOINT_UNREADABLE` */
   async overlay(manifest: Manifest): Promise<StateOverlay> {
     const overlay = new StateOverlay()
-    for (const delta of this.unfolded(manifest)) {
+    for (const delta of withoutSuperseded(this.unfolded(manifest))) {
       const gone = manifest.dropped.filter(({ operator, through }) => operator === delta.operator && delta.checkpoint <= through)
       overlay.apply(delta.operator, this.chunk(delta), ({ kind, name }) =>
         gone.some((state) => state.kind === kind && state.name === name),

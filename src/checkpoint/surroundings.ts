@@ -19,8 +19,7 @@ export interface StoreSizes {
   /** Chunks that one transaction removes. */
   readonly removeAtOnce: number
   /** Chunks that a fold merges in memory. */
-  readonly foldBytesMin: number
-  readonly foldBytesMax: number
+  readonly foldBytes: number
   /** Rows that one transaction removes from the base. */
   readonly rowsAtOnce: number
 }
@@ -28,8 +27,7 @@ export interface StoreSizes {
 export const USUAL_SIZES: StoreSizes = {
   chunkFlushBytes: 4 << 20,
   removeAtOnce: 256,
-  foldBytesMin: 8 << 20,
-  foldBytesMax: 32 << 20,
+  foldBytes: 48 << 20,
   rowsAtOnce: 4096,
 }
 

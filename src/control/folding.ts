@@ -2,18 +2,17 @@ import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
 import type { Timers } from '../core/time.ts'
 
 /**
- * A fold begins when so much waits: by share of the base, in bytes, rows, or chunks, which each manifest lists. The later it begins, the more changes
- * of one row it finds and the closer together its rows lie, so the less it costs. But what waits lies in the file beside the base, and a restart
- * takes it into memory before the first record: so many rows take it about a third of a second.
+ * A fold begins when so much waits: in bytes, rows, or chunks, which each manifest lists. The later it begins, the more changes of one row or group
+ * it finds and the closer together its rows lie, so the less it costs. But what waits lies in the file beside the base, and a restart takes it into
+ * memory before the first record: so many rows take it about a third of a second, and a row of an image takes a tenth of another.
  */
-const SHARE_OF_BASE = 0.4
-const BYTES_MIN = 256 << 10
-const BYTES_MAX = 16 << 20
+const BYTES_MAX = 32 << 20
 const ROWS_MAX = 400_000
+const IMAGE_ROWS_MAX = 10 * ROWS_MAX
 const CHUNKS_MAX = 512
 /**
  * By so much more, folding is too slow for the pace of the checkpoints. It takes longer steps then, the longer the more there is: each message of a
- * checkpoint waits for the end of one, so checkpoints come no faster than folding can follow, and the file stays below twice the base.
+ * checkpoint waits for the end of one, so checkpoints come no faster than folding can follow, and the file stays bounded.
  */
 const FAR_BEHIND = 1.25
 const LARGE_STEP_MS = 50
@@ -68,16 +67,13 @@ export class Folding {
   #isWorthwhile(): boolean {
     const due = this.#store.foldable()
     if (due === undefined) return false
-    return due.bytes >= this.#enough() || due.rows >= ROWS_MAX || due.chunks >= CHUNKS_MAX
-  }
-
-  #enough(): number {
-    return Math.min(BYTES_MAX, Math.max(BYTES_MIN, SHARE_OF_BASE * this.#store.sizes().baseBytes))
+    const share = due.rows / ROWS_MAX + due.imageRows / IMAGE_ROWS_MAX
+    return due.bytes >= BYTES_MAX || share >= 1 || due.chunks >= CHUNKS_MAX
   }
 
   /** By default as the store likes it. */
   #stepMs(): number | undefined {
-    const behind = (this.#store.foldable()?.bytes ?? 0) / this.#enough()
+    const behind = (this.#store.foldable()?.bytes ?? 0) / BYTES_MAX
     return behind > FAR_BEHIND ? Math.min(LARGE_STEP_MS_MAX, LARGE_STEP_MS * behind) : undefined
   }
 

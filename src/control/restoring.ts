@@ -1,5 +1,6 @@
 import type { CheckpointStore, Claim } from '../checkpoint/checkpoint-store.ts'
 import type { DroppedState, Manifest, StoredSubtask } from '../checkpoint/manifest.ts'
+import { withoutSuperseded } from '../checkpoint/manifest.ts'
 import { dealCheckpoint } from '../checkpoint/restore.ts'
 import { locateError } from '../core/errors.ts'
 import type { Timers } from '../core/time.ts'
@@ -75,7 +76,7 @@ export class Restoring {
     if (latest !== undefined && !committed) this.#store.committed(latest.checkpoint, this.#settings.checkpoint.retain)
     const restored = latest === undefined ? await this.#initialCheckpoint(claim) : await this.#withNewSources(latest, claim)
     const read = this.#withReadNotes(restored)
-    const unfolded = { deltas: this.#store.unfolded(restored), read: this.#store.readDelta.bind(this.#store) }
+    const unfolded = { deltas: withoutSuperseded(this.#store.unfolded(restored)), read: this.#store.readDelta.bind(this.#store) }
     return {
       restores: dealCheckpoint(read, this.#plan, unfolded),
       lastCheckpoint: Math.max(restored.checkpoint, claim.lastCheckpoint),
@@ -87,7 +88,7 @@ export class Restoring {
   /** The share of a region of the newest checkpoint. Whatever was committed or folded since goes on beside it. */
   prepareRegion({ tasks, operators }: Region, stagingAttempt: number): PreparedRegion {
     const restored = this.#store.latest()!
-    const deltas = this.#store.unfolded(restored).filter(({ operator }) => operators.has(operator))
+    const deltas = withoutSuperseded(this.#store.unfolded(restored)).filter(({ operator }) => operators.has(operator))
     const dealt = dealCheckpoint(restored, this.#plan, { deltas, read: this.#store.readDelta.bind(this.#store) })
     const restores = Object.fromEntries(Object.entries(dealt).filter(([name]) => tasks.has(taskOfSubtask(name))))
     return { restores, restored, stagingAttempt }

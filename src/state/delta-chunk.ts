@@ -11,6 +11,8 @@ export interface DeltaChunk {
   readonly firstGroup: number
   readonly lastGroup: number
   readonly rows: number
+  /** The chunk is the image of one group of this table and nothing else. */
+  readonly imageOf?: string
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
@@ -46,6 +48,8 @@ const DROP = 2
 const IMAGE = 3
 const HEADER_BYTES = 20
 const CHUNK_BYTES = 1 << 16
+/** A larger image is a chunk of its own, so that nobody has to read it when there is a newer one. */
+const ALONE_BYTES = 1 << 13
 const LONG = 255
 const LENGTH_BYTES_MAX = 5
 /** Before the key of a row whose kind has one. */
@@ -110,6 +114,8 @@ export class DeltaWriter {
   /** All rows of a group, and none beside them. */
   image(state: StateIdentity, group: number, image: Uint8Array): void {
     const { rows } = new GroupImage(image)
+    const isAlone = image.byteLength >= ALONE_BYTES
+    if (isAlone) this.cut()
     this.#begin(state, group, IMAGE)
     this.#reserve(image.byteLength)
     this.#bytes.set(image, this.#at)
@@ -117,7 +123,8 @@ export class DeltaWriter {
     this.#sectionRows = rows
     this.#rows += rows
     this.#endSection()
-    if (this.#at >= CHUNK_BYTES) this.cut()
+    if (isAlone) this.#cut({ imageOf: state.name })
+    else if (this.#at >= CHUNK_BYTES) this.cut()
   }
 
   /** Everything of a namespace in these groups is gone. */
@@ -129,13 +136,17 @@ export class DeltaWriter {
 
   /** Ends the current chunk. */
   cut(): void {
+    this.#cut({})
+  }
+
+  #cut(all: Pick<DeltaChunk, 'imageOf'>): void {
     this.#endSection()
     if (this.#at === 0) return
     const bytes = new Uint8Array(this.#at)
     bytes.set(this.#bytes.subarray(0, this.#at))
     this.#rowsCut += this.#rows
     this.#bytesCut += this.#at
-    this.#chunks.push({ firstGroup: this.#firstGroup, lastGroup: this.#lastGroup, rows: this.#rows, bytes })
+    this.#chunks.push({ firstGroup: this.#firstGroup, lastGroup: this.#lastGroup, rows: this.#rows, ...all, bytes })
     this.#at = 0
     this.#rows = 0
     this.#firstGroup = Number.POSITIVE_INFINITY

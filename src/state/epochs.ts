@@ -108,7 +108,9 @@ export const ROWS_PER_LOOK = 32
 /** How many timers are read from the base at once, over all groups, and at least of each group. */
 export const TIMERS_AT_ONCE = 4096
 export const TIMERS_PER_GROUP = 16
-/** A group of so many entries is worth an image when one in `IMAGE_SHARE` of them has changed; a larger one would stop the records for too long. */
+/** Of a group of which one in so many entries has changed, and as many as that, no list is kept: they are looked for. */
+export const DIRTY_SHARE = 8
+export const SCANNED_FROM = 64
+/** A group of so many entries is worth an image when so much of it has changed; a larger one would stop the records for too long. */
 export const IMAGE_ROWS_MIN = 4
 export const IMAGE_ROWS_MAX = 1 << 17
-export const IMAGE_SHARE = 8

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib'
 import { INT, KEY_FORMS, TEXT_MAX } from './current-key.ts'
+import { ENTRY_WORDS, formIn, KEY, META, VALUE } from './entry-words.ts'
 import { LIVE } from './epochs.ts'
 import { keyBytes } from './key-bytes.ts'
 import { DEFAULT_FORM, valueBytesInPlace } from './row-value.ts'
@@ -28,18 +29,16 @@ const TEXTS = 3
 const WORD_BYTES = 4
 const DOUBLE_BYTES = 8
 
-/** The entries of a group, as `KeyEntries` has them. */
+/** The entries of a group, as `KeyEntries` has them in memory. */
 export interface ImageSource {
   readonly end: number
+  readonly words: Int32Array
+  /** The same memory. */
+  readonly doubles: Float64Array
   /** Whether all values are numbers. */
   readonly holdsNumbers: boolean
   /** Which forms of keys there are, or were: a sum of `KEY_FORMS`. */
   readonly keyForms: number
-  flags(number: number): number
-  form(number: number): number
-  keyWord(number: number, index: number): number
-  keyNumber(number: number): number
-  valueNumber(number: number): number
 }
 
 /** In which forms an image has its columns. */
@@ -79,59 +78,83 @@ function checksumOf(bytes: Uint8Array): number {
   return crc32(bytes.subarray(HEADER_BYTES), crc32(bytes.subarray(0, MARK_BYTES)))
 }
 
-function formsOf(source: ImageSource): Forms {
-  const isText = source.keyForms === KEY_FORMS.text
-  let [rows, longest, ints] = [0, 0, 0]
-  let isWhole = true
-  for (let number = 0; number < source.end; number++) {
-    if ((source.flags(number) & LIVE) === 0) continue
+function formsOf({ end, words, doubles, keyForms }: ImageSource): Forms {
+  const isText = keyForms === KEY_FORMS.text
+  let [rows, longest, ints, whole] = [0, 0, 0, 0]
+  for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
+    const meta = words[at + META]!
+    if ((meta & LIVE) === 0) continue
     rows++
-    const form = source.form(number)
+    const form = formIn(meta)
     if (form === INT) ints++
     else if (isText && form > longest) longest = form
-    const value = source.valueNumber(number)
-    if ((value | 0) !== value || (value === 0 && 1 / value < 0)) isWhole = false
+    const value = doubles[at / 2 + VALUE]!
+    if ((value | 0) === value && (value !== 0 || 1 / value > 0)) whole++
   }
-  const values = isWhole ? INTS : DOUBLES
+  const values = whole === rows ? INTS : DOUBLES
   if (isText) return { rows, keys: TEXTS, values, words: Math.ceil(longest / WORD_BYTES) }
   return { rows, keys: ints === rows ? INTS : DOUBLES, values, words: 0 }
 }
 
 /** Returns where the keys begin. */
-function writeValues(source: ImageSource, { rows, values }: Forms): number {
-  const isWhole = values === INTS
-  const column = isWhole ? new Int32Array(scratch, HEADER_BYTES, rows) : new Float64Array(scratch, HEADER_BYTES, rows)
+function writeValues({ end, words, doubles }: ImageSource, { rows, values }: Forms): number {
   let row = 0
-  for (let number = 0; number < source.end; number++) {
-    if ((source.flags(number) & LIVE) !== 0) column[row++] = source.valueNumber(number)
+  if (values === INTS) {
+    const column = new Int32Array(scratch, HEADER_BYTES, rows)
+    for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
+      if ((words[at + META]! & LIVE) !== 0) column[row++] = doubles[at / 2 + VALUE]!
+    }
+    return HEADER_BYTES + WORD_BYTES * rows
   }
-  return HEADER_BYTES + column.byteLength
+  const column = new Float64Array(scratch, HEADER_BYTES, rows)
+  for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
+    if ((words[at + META]! & LIVE) !== 0) column[row++] = doubles[at / 2 + VALUE]!
+  }
+  return HEADER_BYTES + DOUBLE_BYTES * rows
 }
 
 /** Returns where the lengths begin. */
-function writeKeys(source: ImageSource, { rows, keys, words }: Forms, at: number): number {
-  if (keys === DOUBLES) {
-    const view = new DataView(scratch, at, DOUBLE_BYTES * rows)
-    let row = 0
-    for (let number = 0; number < source.end; number++) {
-      if ((source.flags(number) & LIVE) !== 0) view.setFloat64(DOUBLE_BYTES * row++, source.keyNumber(number), true)
-    }
-    return at + DOUBLE_BYTES * rows
-  }
-  const width = keys === INTS ? 1 : words
-  const column = new Int32Array(scratch, at, width * rows)
-  let next = 0
-  for (let number = 0; number < source.end; number++) {
-    if ((source.flags(number) & LIVE) === 0) continue
-    for (let index = 0; index < width; index++) column[next++] = source.keyWord(number, index)
-  }
-  return at + column.byteLength
+function writeKeys(source: ImageSource, { rows, keys, words: width }: Forms, at: number): number {
+  if (keys === DOUBLES) return writeNumbers(source, rows, at)
+  const column = new Int32Array(scratch, at, (keys === INTS ? 1 : width) * rows)
+  return at + WORD_BYTES * (keys === INTS ? writeWholeNumbers(source, column) : writeTexts(source, column, width))
 }
 
-function writeLengths(source: ImageSource, bytes: Uint8Array, at: number): void {
-  let next = at
-  for (let number = 0; number < source.end; number++) {
-    if ((source.flags(number) & LIVE) !== 0) bytes[next++] = source.form(number)
+function writeWholeNumbers({ end, words }: ImageSource, column: Int32Array): number {
+  let row = 0
+  for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
+    if ((words[at + META]! & LIVE) !== 0) column[row++] = words[at + KEY]!
+  }
+  return row
+}
+
+function writeTexts({ end, words }: ImageSource, column: Int32Array, width: number): number {
+  let next = 0
+  for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
+    if ((words[at + META]! & LIVE) === 0) continue
+    for (let index = 0; index < width; index++) column[next++] = words[at + KEY + index]!
+  }
+  return next
+}
+
+/** Values may be whole ones, and then keys lie where no column of doubles can. */
+function writeNumbers({ end, words, doubles }: ImageSource, rows: number, place: number): number {
+  const view = new DataView(scratch, place, DOUBLE_BYTES * rows)
+  let next = 0
+  for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
+    const meta = words[at + META]!
+    if ((meta & LIVE) === 0) continue
+    view.setFloat64(next, formIn(meta) === INT ? words[at + KEY]! : doubles[(at + KEY) / 2]!, true)
+    next += DOUBLE_BYTES
+  }
+  return place + next
+}
+
+function writeLengths({ end, words }: ImageSource, bytes: Uint8Array, place: number): void {
+  let next = place
+  for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
+    const meta = words[at + META]!
+    if ((meta & LIVE) !== 0) bytes[next++] = formIn(meta)
   }
 }
 

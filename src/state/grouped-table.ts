@@ -3,7 +3,7 @@ import type { KeyedTable, StoredForm, TableForm } from '../core/keyed-state.ts'
 import { CurrentKey, noKey } from './current-key.ts'
 import type { DeltaWriter, StateIdentity } from './delta-chunk.ts'
 import type { Epochs, SnapshottedState, StateSurroundings } from './epochs.ts'
-import { IMAGE_ROWS_MAX, IMAGE_ROWS_MIN, IMAGE_SHARE, LIVE, LOADED, PERSISTED, RESTORED, USED } from './epochs.ts'
+import { IMAGE_ROWS_MAX, IMAGE_ROWS_MIN, LIVE, LOADED, PERSISTED, RESTORED, USED } from './epochs.ts'
 import { FrozenNumbers } from './frozen-numbers.ts'
 import type { GroupImage } from './group-image.ts'
 import { canBeImage, imageInPlace } from './group-image.ts'
@@ -245,7 +245,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
     if (group.awaitsImage) this.#writeImage(this.#surroundings.early, group)
     if (group.epoch(number) === frozen) this.#write(this.#surroundings.early, group, number)
     group.setEpoch(number, current)
-    group.dirty.push(number)
+    group.note(number)
   }
 
   /** The keys with a value, group by group, in the order of the keys. */
@@ -285,16 +285,17 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
   // Snapshots
 
   freeze(writer: DeltaWriter): void {
+    const { frozen } = this.#epochs
     const groups = this.#groups.filter((group) => group !== undefined)
     if (this.#spills) for (const group of groups) if (group.isImaged) this.#spill(group, writer)
     this.#imaged = groups.filter((group) => this.#isForImage(group))
     this.#nextImage = 0
     for (const group of this.#imaged) {
       group.awaitsImage = true
-      group.take()
+      group.forget()
     }
     this.#frozen = new FrozenNumbers(
-      groups.map((entries) => ({ entries, group: entries.ofGroup, namespace: 0, numbers: entries.take() })),
+      groups.map((entries) => ({ entries, group: entries.ofGroup, namespace: 0, numbers: entries.take(frozen) })),
     )
   }
 
@@ -306,8 +307,8 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
   }
 
   #isForImage(group: TableGroup<V>): boolean {
-    const { size, dirty } = group
-    if (this.#spills || size < IMAGE_ROWS_MIN || size > IMAGE_ROWS_MAX || IMAGE_SHARE * dirty.length < size) return false
+    const { size } = group
+    if (this.#spills || size < IMAGE_ROWS_MIN || size > IMAGE_ROWS_MAX || !group.isMuchChanged) return false
     if (!canBeImage(group) || !this.#storesNumbers) return false
     return !this.#mayBeInBase(group.ofGroup)
   }

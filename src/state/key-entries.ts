@@ -2,6 +2,7 @@ import { assert } from '../core/assert.ts'
 import { copyValue } from '../core/copy-value.ts'
 import { canonicalKey, compareKeys } from '../core/key-groups.ts'
 import { CurrentKey, DOUBLE, INT, KEY_WORDS, kindOfForm, REFERENCE, TEXT_MAX } from './current-key.ts'
+import { ENTRY_WORDS, EPOCH, FLAGS, FORM_SHIFT, formIn, GROUP_SHIFT, KEY, META, VALUE } from './entry-words.ts'
 import { keyInPlace, latinKeyInPlace } from './key-bytes.ts'
 
 /*
@@ -11,24 +12,16 @@ import { keyInPlace, latinKeyInPlace } from './key-bytes.ts'
  *    size; the numbers of entries stay.
  * 2. The index is an open-addressed table of (hash, entry + 1), probed from place to place; an entry that is removed leaves no gap that a look-up
  *    would have to step over.
- * 3. An entry is eight words in a row, half a line of the processor's cache: epoch, flags with the form of the key and its group, the value when
+ * 3. An entry is eight words in a row (`entry-words.ts`): epoch, flags with the form of the key and its group, the value when
  *    it is a number, and the key when it is small. A look-up of such a key touches one place of the index and one entry, and no object.
  * 4. Values are numbers in those words until the first other one comes; from then on all are references in `#boxed`, and stay so.
  * 5. A key that is not small is compared by its canonical form, in `#canonicals`; the key itself is in `#keys`.
  * 6. The number of an entry is used again after `remove`, and not before.
  */
-const WORDS = 8
-const EPOCH = 0
-const META = 1
-/** In doubles, where an entry is four of them. */
-const VALUE = 1
-const KEY = 4
+const WORDS = ENTRY_WORDS
 const FIRST_CAPACITY = 8
 /** Words of the index for each entry: two places. */
 const INDEX_WORDS = 4
-const FLAGS = 0xff
-const FORM_SHIFT = 8
-const GROUP_SHIFT = 16
 
 /** The entries of one key group, or of one window. */
 export class KeyEntries<V> {
@@ -229,7 +222,7 @@ export class KeyEntries<V> {
 
   key(number: number): unknown {
     const at = WORDS * number
-    switch (this.form(number)) {
+    switch (this.#formOf(number)) {
       case INT:
         return this.#words[at + KEY]
       case DOUBLE:
@@ -237,7 +230,7 @@ export class KeyEntries<V> {
       case REFERENCE:
         return this.#keys![number]
       default:
-        return this.#bytes.toString('latin1', 4 * (at + KEY), 4 * (at + KEY) + this.form(number))
+        return this.#bytes.toString('latin1', 4 * (at + KEY), 4 * (at + KEY) + this.#formOf(number))
     }
   }
 
@@ -248,33 +241,30 @@ export class KeyEntries<V> {
     return this.#boxed === undefined
   }
 
-  valueNumber(number: number): number {
-    return this.#doubles[(WORDS / 2) * number + VALUE]!
+  get words(): Int32Array {
+    return this.#words
   }
 
-  /** In which form the key is held: see `current-key.ts`. */
-  form(number: number): number {
-    return (this.#words[WORDS * number + META]! >>> FORM_SHIFT) & 0xff
-  }
-
-  keyWord(number: number, index: number): number {
-    return this.#words[WORDS * number + KEY + index]!
-  }
-
-  /** Of a key that is one. */
-  keyNumber(number: number): number {
-    const at = WORDS * number + KEY
-    return this.form(number) === INT ? this.#words[at]! : this.#doubles[at / 2]!
+  get doubles(): Float64Array {
+    return this.#doubles
   }
 
   /** Writes the bytes of the key where `copyKeyTo` finds them. Returns their number. */
   keyInPlace(number: number): number {
-    const form = this.form(number)
+    const form = this.#formOf(number)
     return form > TEXT_MAX ? keyInPlace(this.key(number)) : latinKeyInPlace(this.#bytes, 4 * (WORDS * number + KEY), form)
   }
 
+  #formOf(number: number): number {
+    return formIn(this.#words[WORDS * number + META]!)
+  }
+
+  #wordOf(number: number, index: number): number {
+    return this.#words[WORDS * number + KEY + index]!
+  }
+
   canonical(number: number): unknown {
-    return this.form(number) === REFERENCE ? this.#canonicals![number] : canonicalKey(this.key(number))
+    return this.#formOf(number) === REFERENCE ? this.#canonicals![number] : canonicalKey(this.key(number))
   }
 
   // Order
@@ -282,18 +272,18 @@ export class KeyEntries<V> {
   /** Entries in the order of their keys, which is that of `compareKeys`. */
   sort(numbers: readonly number[]): readonly number[] {
     if (numbers.length < RANKS) {
-      if (numbers.every((number) => this.form(number) === INT))
-        return sortedBy(numbers, (number) => this.keyWord(number, 0) ^ SIGN)
-      if (numbers.every((number) => this.form(number) < INT)) return this.#sortTexts(numbers)
+      if (numbers.every((number) => this.#formOf(number) === INT))
+        return sortedBy(numbers, (number) => this.#wordOf(number, 0) ^ SIGN)
+      if (numbers.every((number) => this.#formOf(number) < INT)) return this.#sortTexts(numbers)
     }
     return numbers.toSorted((a, b) => compareKeys(this.canonical(a), this.canonical(b)))
   }
 
   /** Word by word, the last one first; behind all words is the length: one may be the other with zeroes behind it. */
   #sortTexts(numbers: readonly number[]): readonly number[] {
-    let sorted = sortedBy(numbers, (number) => this.form(number))
+    let sorted = sortedBy(numbers, (number) => this.#formOf(number))
     for (let index = KEY_WORDS - 1; index >= 0; index--)
-      sorted = sortedBy(sorted, (number) => turned(this.keyWord(number, index)))
+      sorted = sortedBy(sorted, (number) => turned(this.#wordOf(number, index)))
     return sorted
   }
 }

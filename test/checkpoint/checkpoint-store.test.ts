@@ -19,7 +19,7 @@ import { thisMachine } from '../../src/checkpoint/surroundings.ts'
 import type { DeltaChunk, StateIdentity } from '../../src/state/delta-chunk.ts'
 import { MemoryOperatorBase } from '../../src/state/state-base.ts'
 import type { Change } from './deltas.ts'
-import { deltaOf, FOLDED_BY_CHILD, rowsOf } from './deltas.ts'
+import { chunksSaying, deltaOf, FOLDED_BY_CHILD, rowsOf } from './deltas.ts'
 import { sampleManifest } from './manifests.ts'
 
 /** Whether the disk says that it has room. */
@@ -491,6 +491,8 @@ const change: fc.Arbitrary<Change> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ key: fc.nat(4), window: fc.nat(3), value: fc.nat(99) }) },
   { weight: 1, arbitrary: fc.record({ drop: fc.nat(3) }) },
   { weight: 2, arbitrary: fc.record({ key: fc.nat(4), timer: fc.nat(9), value: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ image: fc.array(fc.record({ key: fc.nat(9), value: fc.nat(99) })) }) },
+  { weight: 1, arbitrary: fc.constant({ clear: true }) },
 )
 
 describe('folding', () => {
@@ -535,7 +537,7 @@ describe('folding', () => {
     expect(store.foldable()).toBeUndefined()
     const chunk = deltaOf([{ key: 1, value: 1 }])
     completeWith(store, 1, [chunk, chunk])
-    expect(store.foldable()).toEqual({ through: 1, bytes: 2 * chunk.bytes.byteLength, rows: 2, chunks: 2 })
+    expect(store.foldable()).toEqual({ through: 1, bytes: 2 * chunk.bytes.byteLength, rows: 2, chunks: 2, imageRows: 0 })
   })
 
   test('begins anew in the next attempt, and comes to the same', () => {
@@ -616,10 +618,27 @@ describe('folding', () => {
     expect(rowsOf(store.base(OPERATOR))).toEqual(folded(chunks))
   })
 
+  test('reads no image of which there is a newer one', () => {
+    const store = claimed()
+    const imagesOf = (round: number): readonly DeltaChunk[] =>
+      chunksSaying([{ image: Array.from({ length: 12_000 }, (_, key) => ({ key, value: key * round })) }])
+    const chunks = [0, 1, 2].map(imagesOf)
+    completeWith(store, 1, chunks[0]!)
+    completeWith(store, 2, chunks[1]!)
+    completeWith(store, 3, chunks[2]!)
+    store.committed(3, 1)
+    expect(store.foldable()).toMatchObject({ chunks: 12, rows: 0, imageRows: 12_000 })
+    const read = vi.spyOn(store, 'chunk')
+    foldAll(store)
+    expect(read.mock.calls.map(([{ checkpoint }]) => checkpoint)).toEqual([3, 3, 3, 3])
+    expect(store.sizes()).toMatchObject({ baseEntries: 4, deltaBytes: 0 })
+    expect(rowsOf(store.base(OPERATOR))).toEqual(folded(chunks[2]!))
+  })
+
   test('of more than fits into memory goes on batch by batch, and says how far it has come', () => {
     const store = claimed()
-    // Rows of a mebibyte: nine are more than a batch.
-    const large = (key: number): DeltaChunk => deltaOf([{ key, value: 'x'.repeat(1 << 20) }])
+    // Rows of six mebibytes: eight are more than a batch.
+    const large = (key: number): DeltaChunk => deltaOf([{ key, value: 'x'.repeat(6 << 20) }])
     completeWith(store, 1, [0, 1, 2, 3].map(large))
     completeWith(store, 2, [4, 5, 6, 7].map(large))
     completeWith(store, 3, [8, 9, 10, 11].map(large))

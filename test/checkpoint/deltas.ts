@@ -32,6 +32,13 @@ export interface Change {
 
 /** A chunk that says these changes. */
 export function deltaOf(changes: readonly Change[]): DeltaChunk {
+  const [chunk, more] = chunksSaying(changes)
+  if (more !== undefined) throw new Error('these changes need more than one chunk')
+  return chunk ?? { firstGroup: 0, lastGroup: 0, rows: 0, bytes: new Uint8Array() }
+}
+
+/** Chunks that say these changes. */
+export function chunksSaying(changes: readonly Change[]): readonly DeltaChunk[] {
   const writer = new DeltaWriter()
   for (const change of changes) {
     const { key, value, drop } = change
@@ -54,9 +61,7 @@ export function deltaOf(changes: readonly Change[]): DeltaChunk {
     else writer.put(state, group, namespace, key, value, DEFAULT_FORM)
   }
   writer.cut()
-  const [chunk, more] = writer.take()
-  if (more !== undefined) throw new Error('these changes need more than one chunk')
-  return chunk ?? { firstGroup: 0, lastGroup: 0, rows: 0, bytes: new Uint8Array() }
+  return writer.take()
 }
 
 /** By group, of those of which there are rows. */

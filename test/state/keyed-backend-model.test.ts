@@ -23,6 +23,7 @@ vi.mock('../../src/state/epochs.ts', async (original) => ({
   TIMERS_AT_ONCE: 2,
   TIMERS_PER_GROUP: 1,
   IMAGE_ROWS_MIN: 1,
+  SCANNED_FROM: 2,
 }))
 
 const MAX_PARALLELISM = 4
