@@ -11,11 +11,12 @@ export const DOUBLE = 18
 export const REFERENCE = 19
 
 /** Kinds of forms, for sums of them. */
-export const KEY_FORMS = { text: 1, number: 2, reference: 4 } as const
+export const KEY_FORMS = { text: 1, int: 2, double: 4, reference: 8 } as const
 
 export function kindOfForm(form: number): number {
   if (form <= TEXT_MAX) return KEY_FORMS.text
-  return form === REFERENCE ? KEY_FORMS.reference : KEY_FORMS.number
+  if (form === REFERENCE) return KEY_FORMS.reference
+  return form === INT ? KEY_FORMS.int : KEY_FORMS.double
 }
 
 /** Words of a packed key: its bytes lie in memory in reading order, with zeroes behind them. */

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { INT, KEY_FORMS, TEXT_MAX } from './current-key.ts'
+import { INT, KEY_FORMS, KEY_WORDS, TEXT_MAX } from './current-key.ts'
 import { ENTRY_WORDS, formIn, KEY, META, VALUE } from './entry-words.ts'
 import { LIVE } from './epochs.ts'
 import { keyBytes } from './key-bytes.ts'
@@ -30,15 +30,21 @@ const WORD_BYTES = 4
 const DOUBLE_BYTES = 8
 
 /** The entries of a group, as `KeyEntries` has them in memory. */
-export interface ImageSource {
+export interface ImageSource extends ImageKeys {
   readonly end: number
   readonly words: Int32Array
   /** The same memory. */
   readonly doubles: Float64Array
   /** Whether all values are numbers. */
   readonly holdsNumbers: boolean
-  /** Which forms of keys there are, or were: a sum of `KEY_FORMS`. */
+}
+
+/** What keys there are, or were: an image has a place for each of them. */
+export interface ImageKeys {
+  /** A sum of `KEY_FORMS`. */
   readonly keyForms: number
+  /** Code units of the longest small text. */
+  readonly longestText: number
 }
 
 /** In which forms an image has its columns. */
@@ -52,110 +58,113 @@ interface Forms {
 /** Numbers lie in memory as they lie in an image, or there are none. */
 const IS_LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
 
+/** Values and keys of the live entries, before it is known in which form they go into the image. */
+let values = new Float64Array(0)
+let keyWords = new Int32Array(0)
+let keyDoubles = new Float64Array(keyWords.buffer)
+let lengths = new Uint8Array(0)
 let scratch = new ArrayBuffer(1 << 12)
 
 /** Whether keys and values are of those that an image can have. */
 export function canBeImage({ holdsNumbers, keyForms }: ImageSource): boolean {
-  return IS_LITTLE_ENDIAN && holdsNumbers && (keyForms === KEY_FORMS.text || (keyForms & ~KEY_FORMS.number) === 0)
-}
-
-/** The image of a group that can be one, to be copied before the next call. */
-export function imageInPlace(source: ImageSource): Uint8Array {
-  const forms = formsOf(source)
-  const length = lengthOf(forms)
-  if (scratch.byteLength < length) scratch = new ArrayBuffer(2 ** Math.ceil(Math.log2(length)))
-  const bytes = new Uint8Array(scratch, 0, length)
-  new Uint32Array(scratch)[0] = forms.rows
-  bytes.set([forms.keys, forms.values, forms.words, 0, 0, 0, 0, 0, 0, 0, 0, 0], 4)
-  const keysAt = writeValues(source, forms)
-  const lengthsAt = writeKeys(source, forms, keysAt)
-  if (forms.keys === TEXTS) writeLengths(source, bytes, lengthsAt)
-  new Uint32Array(scratch)[2] = checksumOf(bytes)
-  return bytes
-}
-
-function checksumOf(bytes: Uint8Array): number {
-  return crc32(bytes.subarray(HEADER_BYTES), crc32(bytes.subarray(0, MARK_BYTES)))
-}
-
-function formsOf({ end, words, doubles, keyForms }: ImageSource): Forms {
   const isText = keyForms === KEY_FORMS.text
-  let [rows, longest, ints, whole] = [0, 0, 0, 0]
-  for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
-    const meta = words[at + META]!
-    if ((meta & LIVE) === 0) continue
-    rows++
-    const form = formIn(meta)
-    if (form === INT) ints++
-    else if (isText && form > longest) longest = form
-    const value = doubles[at / 2 + VALUE]!
-    if ((value | 0) === value && (value !== 0 || 1 / value > 0)) whole++
-  }
-  const values = whole === rows ? INTS : DOUBLES
-  if (isText) return { rows, keys: TEXTS, values, words: Math.ceil(longest / WORD_BYTES) }
-  return { rows, keys: ints === rows ? INTS : DOUBLES, values, words: 0 }
+  return IS_LITTLE_ENDIAN && holdsNumbers && (isText || (keyForms & ~(KEY_FORMS.int | KEY_FORMS.double)) === 0)
 }
 
-/** Returns where the keys begin. */
-function writeValues({ end, words, doubles }: ImageSource, { rows, values }: Forms): number {
-  let row = 0
-  if (values === INTS) {
-    const column = new Int32Array(scratch, HEADER_BYTES, rows)
-    for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
-      if ((words[at + META]! & LIVE) !== 0) column[row++] = doubles[at / 2 + VALUE]!
-    }
-    return HEADER_BYTES + WORD_BYTES * rows
-  }
-  const column = new Float64Array(scratch, HEADER_BYTES, rows)
-  for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
-    if ((words[at + META]! & LIVE) !== 0) column[row++] = doubles[at / 2 + VALUE]!
-  }
-  return HEADER_BYTES + DOUBLE_BYTES * rows
+/**
+ * The image of a group that can be one, to be copied before the next call.
+ * @param keys of the live entries
+ */
+export function imageInPlace(source: ImageSource, keys: ImageKeys = source): Uint8Array {
+  const form = keys.keyForms === KEY_FORMS.text ? TEXTS : keys.keyForms === KEY_FORMS.int ? INTS : DOUBLES
+  const width = form === TEXTS ? Math.ceil(keys.longestText / WORD_BYTES) : form === INTS ? 1 : 2
+  reserve(source.end)
+  const rows = gatherValues(source)
+  if (form === INTS) gatherInts(source)
+  else if (form === DOUBLES) gatherDoubles(source)
+  else gatherTexts(source, width)
+  return assemble({ rows, keys: form, values: areInts(rows) ? INTS : DOUBLES, words: form === TEXTS ? width : 0 }, width)
 }
 
-/** Returns where the lengths begin. */
-function writeKeys(source: ImageSource, { rows, keys, words: width }: Forms, at: number): number {
-  if (keys === DOUBLES) return writeNumbers(source, rows, at)
-  const column = new Int32Array(scratch, at, (keys === INTS ? 1 : width) * rows)
-  return at + WORD_BYTES * (keys === INTS ? writeWholeNumbers(source, column) : writeTexts(source, column, width))
+function reserve(entries: number): void {
+  if (values.length >= entries) return
+  const { length } = (values = new Float64Array(2 ** Math.ceil(Math.log2(entries))))
+  lengths = new Uint8Array(length)
+  keyWords = new Int32Array(KEY_WORDS * length)
+  keyDoubles = new Float64Array(keyWords.buffer)
 }
 
-function writeWholeNumbers({ end, words }: ImageSource, column: Int32Array): number {
+/** Returns how many there are. */
+function gatherValues({ end, words, doubles }: ImageSource): number {
   let row = 0
   for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
-    if ((words[at + META]! & LIVE) !== 0) column[row++] = words[at + KEY]!
+    if ((words[at + META]! & LIVE) !== 0) values[row++] = doubles[at / 2 + VALUE]!
   }
   return row
 }
 
-function writeTexts({ end, words }: ImageSource, column: Int32Array, width: number): number {
-  let next = 0
+function gatherInts({ end, words }: ImageSource): void {
+  let row = 0
   for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
-    if ((words[at + META]! & LIVE) === 0) continue
-    for (let index = 0; index < width; index++) column[next++] = words[at + KEY + index]!
+    if ((words[at + META]! & LIVE) !== 0) keyWords[row++] = words[at + KEY]!
   }
-  return next
 }
 
-/** Values may be whole ones, and then keys lie where no column of doubles can. */
-function writeNumbers({ end, words, doubles }: ImageSource, rows: number, place: number): number {
-  const view = new DataView(scratch, place, DOUBLE_BYTES * rows)
-  let next = 0
+function gatherDoubles({ end, words, doubles }: ImageSource): void {
+  let row = 0
+  for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
+    const meta = words[at + META]!
+    if ((meta & LIVE) !== 0) keyDoubles[row++] = formIn(meta) === INT ? words[at + KEY]! : doubles[(at + KEY) / 2]!
+  }
+}
+
+function gatherTexts({ end, words }: ImageSource, width: number): void {
+  let [row, next] = [0, 0]
   for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
     const meta = words[at + META]!
     if ((meta & LIVE) === 0) continue
-    view.setFloat64(next, formIn(meta) === INT ? words[at + KEY]! : doubles[(at + KEY) / 2]!, true)
-    next += DOUBLE_BYTES
+    lengths[row++] = formIn(meta)
+    for (let index = 0; index < width; index++) keyWords[next++] = words[at + KEY + index]!
   }
-  return place + next
 }
 
-function writeLengths({ end, words }: ImageSource, bytes: Uint8Array, place: number): void {
-  let next = place
-  for (let at = 0; at < ENTRY_WORDS * end; at += ENTRY_WORDS) {
-    const meta = words[at + META]!
-    if ((meta & LIVE) !== 0) bytes[next++] = formIn(meta)
+function areInts(rows: number): boolean {
+  for (let row = 0; row < rows; row++) {
+    const value = values[row]!
+    if ((value | 0) !== value || (value === 0 && 1 / value < 0)) return false
   }
+  return true
+}
+
+/** @param width of a key in words */
+function assemble(forms: Forms, width: number): Uint8Array {
+  const { rows } = forms
+  const length = lengthOf(forms)
+  if (scratch.byteLength < length) scratch = new ArrayBuffer(2 ** Math.ceil(Math.log2(length)))
+  const bytes = new Uint8Array(scratch, 0, length)
+  new Uint32Array(scratch)[0] = rows
+  bytes.set([forms.keys, forms.values, forms.words, 0, 0, 0, 0, 0, 0, 0, 0, 0], 4)
+  const keysAt = putValues(forms)
+  const keys = new Uint8Array(keyWords.buffer, 0, WORD_BYTES * width * rows)
+  bytes.set(keys, keysAt)
+  if (forms.keys === TEXTS) bytes.set(lengths.subarray(0, rows), keysAt + keys.byteLength)
+  new Uint32Array(scratch)[2] = checksumOf(bytes)
+  return bytes
+}
+
+/** Returns where the keys begin. */
+function putValues({ rows, values: form }: Forms): number {
+  if (form === DOUBLES) {
+    new Float64Array(scratch, HEADER_BYTES, rows).set(values.subarray(0, rows))
+    return HEADER_BYTES + DOUBLE_BYTES * rows
+  }
+  const ints = new Int32Array(scratch, HEADER_BYTES, rows)
+  for (let row = 0; row < rows; row++) ints[row] = values[row]!
+  return HEADER_BYTES + WORD_BYTES * rows
+}
+
+function checksumOf(bytes: Uint8Array): number {
+  return crc32(bytes.subarray(HEADER_BYTES), crc32(bytes.subarray(0, MARK_BYTES)))
 }
 
 function lengthOf({ rows, keys, values, words }: Forms): number {

@@ -6,7 +6,7 @@ import type { Epochs, SnapshottedState, StateSurroundings } from './epochs.ts'
 import { IMAGE_ROWS_MAX, IMAGE_ROWS_MIN, LIVE, LOADED, PERSISTED, RESTORED, USED } from './epochs.ts'
 import { FrozenNumbers } from './frozen-numbers.ts'
 import type { GroupImage } from './group-image.ts'
-import { canBeImage, imageInPlace } from './group-image.ts'
+import { canBeImage } from './group-image.ts'
 import type { KeyBatch, Prefetched } from './key-batch.ts'
 import { keyBytesInPlace } from './key-bytes.ts'
 import type { KeyEntries } from './key-entries.ts'
@@ -26,8 +26,8 @@ import { TableGroup } from './table-group.ts'
  *    hold stays in memory, without a value, until the base has followed.
  * 2. An entry whose epoch is the current one is in the dirty list of its group exactly once.
  * 3. An entry of a frozen epoch is written before it changes, or before anyone gets it who may change it.
- * 4. A group that is whole in memory and of which much has changed goes into a snapshot as one image (`group-image.ts`), before any of its entries
- *    changes or a new one comes. No row of it is in that snapshot beside the image.
+ * 4. A group that is whole in memory and of which much has changed goes into a snapshot as one image (`group-image.ts`), as it was at the barrier. No row
+ *    of it is in that snapshot beside the image.
  * 5. Of a group that the base may hold as an image, all is in memory or nothing: it is read as a whole, and nothing of it is evicted before a
  *    snapshot has brought it there as rows.
  */
@@ -229,7 +229,6 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
   /** Makes an entry for the current key, which has none in memory. */
   #add(epoch: number, flags: number): void {
     const group = this.#groupOf(this.#current.group)
-    if (group.awaitsImage) this.#writeImage(this.#surroundings.early, group)
     this.#group = group
     this.#found = group.insert(this.#current, epoch, flags, epoch === this.#epochs.current)
   }
@@ -242,8 +241,8 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
   #touch(group: TableGroup<V>, number: number): void {
     const { current, frozen } = this.#epochs
     if (group.epoch(number) === current) return
-    if (group.awaitsImage) this.#writeImage(this.#surroundings.early, group)
-    if (group.epoch(number) === frozen) this.#write(this.#surroundings.early, group, number)
+    if (group.awaitsImage) group.remember(number)
+    else if (group.epoch(number) === frozen) this.#write(this.#surroundings.early, group, number)
     group.setEpoch(number, current)
     group.note(number)
   }
@@ -290,10 +289,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
     if (this.#spills) for (const group of groups) if (group.isImaged) this.#spill(group, writer)
     this.#imaged = groups.filter((group) => this.#isForImage(group))
     this.#nextImage = 0
-    for (const group of this.#imaged) {
-      group.awaitsImage = true
-      group.forget()
-    }
+    for (const group of this.#imaged) group.awaitImage()
     this.#frozen = new FrozenNumbers(
       groups.map((entries) => ({ entries, group: entries.ofGroup, namespace: 0, numbers: entries.take(frozen) })),
     )
@@ -314,19 +310,14 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
   }
 
   #writeImage(writer: DeltaWriter, group: TableGroup<V>): void {
-    const { frozen } = this.#epochs
-    writer.image(this.state, group.ofGroup, imageInPlace(group))
-    group.awaitsImage = false
-    group.isImaged = true
-    for (let number = 0; number < group.end; number++) if (group.epoch(number) === frozen) this.#persist(group, number)
+    writer.image(this.state, group.ofGroup, group.image())
+    for (const number of group.settle(this.#epochs.frozen)) this.#tombstones.push({ group, number })
   }
 
   encode(writer: DeltaWriter, expired: () => boolean): boolean {
     if (this.#frozen === undefined) return true
     while (this.#nextImage < this.#imaged.length) {
-      const group = this.#imaged[this.#nextImage++]!
-      if (!group.awaitsImage) continue
-      this.#writeImage(writer, group)
+      this.#writeImage(writer, this.#imaged[this.#nextImage++]!)
       if (expired()) return false
     }
     const { frozen } = this.#epochs

@@ -29,6 +29,8 @@ export class KeyEntries<V> {
   size = 0
   /** Which forms of keys there are, or were: a sum of `KEY_FORMS`. */
   keyForms = 0
+  /** Code units of the longest small text that is a key, or was. */
+  longestText = 0
   #capacity = FIRST_CAPACITY
   /** The upper bits of a hash that choose its place are left by this shift. */
   #shift = 32 - Math.log2(2 * FIRST_CAPACITY)
@@ -88,6 +90,7 @@ export class KeyEntries<V> {
     for (let index = 0; index < KEY_WORDS; index++) words[at + KEY + index] = key.words[key.at + index]!
     if (key.form === REFERENCE) this.#refer(number, key)
     this.keyForms |= kindOfForm(key.form)
+    if (key.form <= TEXT_MAX && key.form > this.longestText) this.longestText = key.form
     this.size++
     this.#enter(key.hash, number)
     return number

@@ -71,7 +71,7 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'src/state/grouped-table.ts',
-        find: '    if (group.epoch(number) === frozen) this.#write(this.#surroundings.early, group, number)\n',
+        find: '    else if (group.epoch(number) === frozen) this.#write(this.#surroundings.early, group, number)\n',
         replace: '',
       },
     ],
@@ -81,8 +81,8 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'src/state/grouped-table.ts',
-        find: '    if (group.awaitsImage) this.#writeImage(this.#surroundings.early, group)\n    if (group.epoch(',
-        replace: '    if (group.epoch(',
+        find: '    if (group.awaitsImage) group.remember(number)\n    else if (',
+        replace: '    if (!group.awaitsImage && ',
       },
     ],
   },
@@ -90,9 +90,9 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'an entry comes before the image of its group is taken',
     changes: [
       {
-        file: 'src/state/grouped-table.ts',
-        find: '    if (group.awaitsImage) this.#writeImage(this.#surroundings.early, group)\n    this.#group = group\n',
-        replace: '    this.#group = group\n',
+        file: 'src/state/table-group.ts',
+        find: '      this.#before?.note(number, 0, 0)\n',
+        replace: '',
       },
     ],
   },
