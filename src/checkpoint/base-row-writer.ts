@@ -1,6 +1,6 @@
 import { behindGroup, behindRow, imageKey, isLongKey, RowKeys, rowKey, rowValue } from '../state/base-rows.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
-import { bytesAt, lengthAt, rowAt } from '../state/delta-chunk.ts'
+import { bytesAt, lengthAt, rowAt } from '../state/delta-reader.ts'
 import { GroupImage } from '../state/group-image.ts'
 import { ImageRows } from '../state/image-rows.ts'
 import type { Tables } from './environment.ts'

@@ -1,6 +1,7 @@
 import { assert } from '../core/assert.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
-import { hasNamespace, NAMESPACE_BYTES, namespaceAt, scanDelta } from '../state/delta-chunk.ts'
+import { hasNamespace, NAMESPACE_BYTES } from '../state/delta-chunk.ts'
+import { namespaceAt, scanDelta } from '../state/delta-reader.ts'
 import { ROWS_PER_LOOK } from '../state/epochs.ts'
 import type { GroupImage } from '../state/group-image.ts'
 import { RowRuns } from './row-runs.ts'

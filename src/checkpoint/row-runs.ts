@@ -1,4 +1,5 @@
-import { bytesAt, lengthAt, NAMESPACE_BYTES, namespaceAt } from '../state/delta-chunk.ts'
+import { NAMESPACE_BYTES } from '../state/delta-chunk.ts'
+import { bytesAt, lengthAt, namespaceAt } from '../state/delta-reader.ts'
 
 /**
  * Rows of one state and group by their places in a buffer, in the order in which they were added, and then in the order of the base. Tasks write

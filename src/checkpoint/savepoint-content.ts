@@ -1,5 +1,6 @@
 import type { DeltaChunk, StateIdentity } from '../state/delta-chunk.ts'
-import { DeltaWriter, readDelta } from '../state/delta-chunk.ts'
+import { readDelta } from '../state/delta-reader.ts'
+import { DeltaWriter } from '../state/delta-writer.ts'
 import type { BaseRow } from '../state/state-base.ts'
 import type { DroppedState, Manifest, StoredDelta } from './manifest.ts'
 import { withoutSuperseded } from './manifest.ts'

@@ -1,6 +1,6 @@
 import { rowKey } from '../state/base-rows.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
-import { readDelta } from '../state/delta-chunk.ts'
+import { readDelta } from '../state/delta-reader.ts'
 import type { Savepoint } from './savepoint.ts'
 import { unreadableSavepoint } from './savepoint-index.ts'
 import type { PlacedChunk } from './savepoint-reader.ts'

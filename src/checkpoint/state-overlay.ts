@@ -1,6 +1,6 @@
 import { rowKey } from '../state/base-rows.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
-import { readDelta } from '../state/delta-chunk.ts'
+import { readDelta } from '../state/delta-reader.ts'
 import type { RowRange, StateRow } from './state-rows.ts'
 import type { RegisteredState } from './stored-base.ts'
 

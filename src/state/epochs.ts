@@ -1,5 +1,5 @@
 import type { CurrentKey } from './current-key.ts'
-import type { DeltaWriter } from './delta-chunk.ts'
+import type { DeltaWriter } from './delta-writer.ts'
 
 /*
  * Which checkpoint an entry belongs to. Time is cut into epochs by the barriers that a subtask has met; an epoch is an even number, and rises by
@@ -68,10 +68,11 @@ export class Epochs {
   }
 }
 
-/** Flags of an entry: it holds a value; the base or a snapshot may hold a row for it; it was used since the last look. */
+/** Flags of an entry: it holds a value; the base or a snapshot may hold a row for it; it was used since the last look; its value is still as it was stored. */
 export const LIVE = 1
 export const PERSISTED = 2
 export const USED = 4
+export const ENCODED = 8
 
 /** A state that takes part in snapshots. Its rows come in the order of their key groups. */
 export interface SnapshottedState {

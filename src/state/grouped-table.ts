@@ -1,20 +1,20 @@
 import { canonicalKey, compareKeys } from '../core/key-groups.ts'
 import type { KeyedTable, StoredForm, TableForm } from '../core/keyed-state.ts'
 import { CurrentKey, noKey } from './current-key.ts'
-import type { DeltaWriter, StateIdentity } from './delta-chunk.ts'
+import type { StateIdentity } from './delta-chunk.ts'
+import type { DeltaWriter } from './delta-writer.ts'
 import type { Epochs, SnapshottedState, StateSurroundings } from './epochs.ts'
-import { IMAGE_ROWS_MAX, IMAGE_ROWS_MIN, LIVE, LOADED, PERSISTED, RESTORED, USED } from './epochs.ts'
-import { FrozenNumbers } from './frozen-numbers.ts'
+import { ENCODED, LIVE, LOADED, PERSISTED, RESTORED, USED } from './epochs.ts'
 import type { GroupImage } from './group-image.ts'
-import { canBeImage } from './group-image.ts'
 import type { KeyBatch, Prefetched } from './key-batch.ts'
 import { keyBytesInPlace } from './key-bytes.ts'
 import type { KeyEntries } from './key-entries.ts'
-import { DEFAULT_FORM, formOfBytes, isDefaultForm, isPlainNumber, valueBytesInPlace, valueInPlace } from './row-value.ts'
+import { DEFAULT_FORM, formOfBytes, isPlainNumber, valueBytesInPlace } from './row-value.ts'
 import type { OperatorBase } from './state-base.ts'
 import { baseRows, holdsAny } from './state-base.ts'
 import { storedKey, storedValue } from './stored-row.ts'
 import { TableGroup } from './table-group.ts'
+import { storesNumbers, TableSnapshots } from './table-snapshots.ts'
 
 /**
  * A value for each key: entries of their own for each key group (`key-entries.ts`), so that a group can be written out by itself, and growing
@@ -26,9 +26,7 @@ import { TableGroup } from './table-group.ts'
  *    hold stays in memory, without a value, until the base has followed.
  * 2. An entry whose epoch is the current one is in the dirty list of its group exactly once.
  * 3. An entry of a frozen epoch is written before it changes, or before anyone gets it who may change it.
- * 4. A group that is whole in memory and of which much has changed goes into a snapshot as one image (`group-image.ts`), as it was at the barrier. No row
- *    of it is in that snapshot beside the image.
- * 5. Of a group that the base may hold as an image, all is in memory or nothing: it is read as a whole, and nothing of it is evicted before a
+ * 4. Of a group that the base may hold as an image, all is in memory or nothing: it is read as a whole, and nothing of it is evicted before a
  *    snapshot has brought it there as rows.
  */
 export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetched {
@@ -41,16 +39,9 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
   readonly #groups: (TableGroup<V> | undefined)[] = []
   /** Whether the base may hold rows of a group; found out at the first miss. */
   readonly #inBase: (boolean | undefined)[] = []
-  #frozen: FrozenNumbers<TableGroup<V>> | undefined
-  /** Groups of which the snapshot takes an image, in order, and how far it has come. */
-  #imaged: readonly TableGroup<V>[] = []
-  #nextImage = 0
-  /** Memory is short: groups go into snapshots as rows from now on, which can be evicted one by one. */
-  #spills = false
+  readonly #snapshots: TableSnapshots<V>
   /** Brings keys from the base, beside the current one. */
   readonly #loaded = new CurrentKey()
-  /** Deleted entries that stay until the base has followed, in the order of their epochs. */
-  #tombstones: { readonly group: TableGroup<V>; readonly number: number }[] = []
   /** The entry in memory that the current key has, with or without a value; -1 for none. */
   #found = -1
   #foundFor = -1
@@ -69,11 +60,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
     this.#epochs = surroundings.epochs
     this.#base = base
     this.form = form
-  }
-
-  /** A number among the values is stored as it is. */
-  get #storesNumbers(): boolean {
-    return this.form === undefined || isDefaultForm(this.form)
+    this.#snapshots = new TableSnapshots(this.state, form, surroundings.epochs, (group) => !this.#mayBeInBase(group))
   }
 
   get size(): number {
@@ -206,7 +193,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
       this.#loaded.resume(image.key(row), group)
       if (entries.find(this.#loaded) >= 0) continue
       const number = entries.insert(this.#loaded, epoch, LIVE | PERSISTED, false)
-      if (this.#storesNumbers) entries.setValue(number, image.value(row) as V)
+      if (storesNumbers(this.form)) entries.setValue(number, image.value(row) as V)
       else this.#restoreValue(entries, number, valueBytesInPlace(image.value(row), DEFAULT_FORM))
     }
   }
@@ -242,7 +229,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
     const { current, frozen } = this.#epochs
     if (group.epoch(number) === current) return
     if (group.awaitsImage) group.remember(number)
-    else if (group.epoch(number) === frozen) this.#write(this.#surroundings.early, group, number)
+    else if (group.epoch(number) === frozen) this.#snapshots.write(this.#surroundings.early, group, number)
     group.setEpoch(number, current)
     group.note(number)
   }
@@ -284,85 +271,18 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
   // Snapshots
 
   freeze(writer: DeltaWriter): void {
-    const { frozen } = this.#epochs
-    const groups = this.#groups.filter((group) => group !== undefined)
-    if (this.#spills) for (const group of groups) if (group.isImaged) this.#spill(group, writer)
-    this.#imaged = groups.filter((group) => this.#isForImage(group))
-    this.#nextImage = 0
-    for (const group of this.#imaged) group.awaitImage()
-    this.#frozen = new FrozenNumbers(
-      groups.map((entries) => ({ entries, group: entries.ofGroup, namespace: 0, numbers: entries.take(frozen) })),
+    this.#snapshots.freeze(
+      this.#groups.filter((group) => group !== undefined),
+      writer,
     )
   }
 
-  /** All of the group goes into this snapshot as rows, and the image is gone before them. */
-  #spill(group: TableGroup<V>, writer: DeltaWriter): void {
-    group.dirtyAll(this.#epochs.frozen)
-    group.isImaged = false
-    writer.drop(this.state, group.ofGroup, group.ofGroup, 0)
-  }
-
-  #isForImage(group: TableGroup<V>): boolean {
-    const { size } = group
-    if (this.#spills || size < IMAGE_ROWS_MIN || size > IMAGE_ROWS_MAX || !group.isMuchChanged) return false
-    if (!canBeImage(group) || !this.#storesNumbers) return false
-    return !this.#mayBeInBase(group.ofGroup)
-  }
-
-  #writeImage(writer: DeltaWriter, group: TableGroup<V>): void {
-    writer.image(this.state, group.ofGroup, group.image())
-    for (const number of group.settle(this.#epochs.frozen)) this.#tombstones.push({ group, number })
-  }
-
   encode(writer: DeltaWriter, expired: () => boolean): boolean {
-    if (this.#frozen === undefined) return true
-    while (this.#nextImage < this.#imaged.length) {
-      this.#writeImage(writer, this.#imaged[this.#nextImage++]!)
-      if (expired()) return false
-    }
-    const { frozen } = this.#epochs
-    const done = this.#frozen.write((group, number) => {
-      if (group.epoch(number) === frozen) this.#write(writer, group, number)
-    }, expired)
-    if (done) this.#frozen = undefined
-    return done
-  }
-
-  #write(writer: DeltaWriter, group: TableGroup<V>, number: number): void {
-    const flags = group.flags(number)
-    // Before the value is encoded: one that cannot be is refused once.
-    this.#persist(group, number)
-    if ((flags & ENCODED) !== 0) {
-      const bytes = group.value(number) as Uint8Array
-      writer.putBytes(this.state, group.ofGroup, 0, keyBytesInPlace(group.key(number)), bytes)
-    } else if ((flags & LIVE) !== 0) {
-      const { form } = this
-      const value = group.value(number)
-      const valueBytes = valueInPlace(form === undefined ? value : form.store(value as V), form ?? DEFAULT_FORM)
-      writer.putInPlace(this.state, group.ofGroup, 0, group.keyInPlace(number), valueBytes)
-    } else if ((flags & PERSISTED) !== 0) writer.putInPlace(this.state, group.ofGroup, 0, group.keyInPlace(number), -1)
-  }
-
-  /** The snapshot of the frozen epoch says of an entry how it is. */
-  #persist(group: TableGroup<V>, number: number): void {
-    const flags = group.flags(number)
-    group.setEpoch(number, group.epoch(number) + 1)
-    if ((flags & LIVE) !== 0) group.setFlags(number, flags | PERSISTED)
-    else if ((flags & PERSISTED) !== 0) this.#tombstones.push({ group, number })
+    return this.#snapshots.encode(writer, expired)
   }
 
   onFolded(): void {
-    let gone = 0
-    for (const { group, number } of this.#tombstones) {
-      const epoch = group.epoch(number)
-      // One that was written again lives, or has a later place in this list.
-      if ((group.flags(number) & (LIVE | PERSISTED)) === PERSISTED && (epoch & 1) !== 0) {
-        if (!this.#epochs.isInBase(epoch)) break
-        group.remove(number)
-      }
-      gone++
-    }
-    this.#tombstones.splice(0, gone)
+    this.#snapshots.onFolded()
     this.#foundFor = -1
   }
 
@@ -396,7 +316,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
   #evictFrom(entries: TableGroup<V> | undefined): number {
     if (entries === undefined || entries.awaitsImage) return 0
     if (entries.isImaged) {
-      this.#spills = true
+      this.#snapshots.spills = true
       return 0
     }
     let evicted = 0
@@ -439,7 +359,7 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
     entries.setFlags(number, flags)
     if (value === undefined) {
       entries.clearValue(number)
-      this.#tombstones.push({ group: this.#group!, number })
+      this.#snapshots.remember(this.#group!, number)
     } else this.#restoreValue(entries, number, value)
     this.#foundFor = -1
   }
@@ -470,9 +390,6 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
 }
 
 const SAMPLES = 4
-
-/** Flag of an entry whose value is still as it was stored. */
-const ENCODED = 8
 
 /** A key, for those who go through all of them. */
 interface KeyOfGroup {

@@ -1,5 +1,6 @@
 import type { PaneCursor, PaneTable } from '../core/keyed-state.ts'
-import type { DeltaWriter, StateIdentity } from './delta-chunk.ts'
+import type { StateIdentity } from './delta-chunk.ts'
+import type { DeltaWriter } from './delta-writer.ts'
 import { DirtyEntries } from './dirty-entries.ts'
 import type { SnapshottedState, StateSurroundings } from './epochs.ts'
 import { LIVE, LOADED, RESTORED } from './epochs.ts'

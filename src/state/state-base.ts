@@ -1,5 +1,5 @@
 import type { StateIdentity } from './delta-chunk.ts'
-import { readDelta } from './delta-chunk.ts'
+import { readDelta } from './delta-reader.ts'
 import { GroupImage } from './group-image.ts'
 import { writeSortable } from './key-bytes.ts'
 

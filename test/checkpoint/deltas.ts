@@ -1,7 +1,7 @@
 import { keyGroupOf } from '../../src/core/key-groups.ts'
 import { CurrentKey } from '../../src/state/current-key.ts'
 import type { DeltaChunk, StateIdentity } from '../../src/state/delta-chunk.ts'
-import { DeltaWriter } from '../../src/state/delta-chunk.ts'
+import { DeltaWriter } from '../../src/state/delta-writer.ts'
 import { LIVE } from '../../src/state/epochs.ts'
 import { imageInPlace } from '../../src/state/group-image.ts'
 import { keyFromBytes } from '../../src/state/key-bytes.ts'

@@ -71,7 +71,7 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [
       {
         file: 'src/state/grouped-table.ts',
-        find: '    else if (group.epoch(number) === frozen) this.#write(this.#surroundings.early, group, number)\n',
+        find: '    else if (group.epoch(number) === frozen) this.#snapshots.write(this.#surroundings.early, group, number)\n',
         replace: '',
       },
     ],
@@ -101,9 +101,9 @@ export const MUTANTS: readonly Mutant[] = [
     job: 'tables',
     changes: [
       {
-        file: 'src/state/grouped-table.ts',
-        find: '    return !this.#mayBeInBase(group.ofGroup)',
-        replace: '    return group.size > 0',
+        file: 'src/state/table-snapshots.ts',
+        find: ' && this.#isWhole(group.ofGroup)',
+        replace: '',
       },
     ],
   },

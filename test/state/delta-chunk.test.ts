@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { DeltaChunk, StateIdentity } from '../../src/state/delta-chunk.ts'
-import { DeltaWriter, readDelta } from '../../src/state/delta-chunk.ts'
+import { readDelta } from '../../src/state/delta-reader.ts'
+import { DeltaWriter } from '../../src/state/delta-writer.ts'
 import { keyFromBytes } from '../../src/state/key-bytes.ts'
 import { DEFAULT_FORM, valueFromBytes } from '../../src/state/row-value.ts'
 

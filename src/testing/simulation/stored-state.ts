@@ -5,7 +5,7 @@ import type { StateRegistry } from '../../checkpoint/stored-base.ts'
 import { decodeValue } from '../../core/value-codec.ts'
 import { baseRow, groupOfRow, isImageKey } from '../../state/base-rows.ts'
 import type { StateIdentity } from '../../state/delta-chunk.ts'
-import { readDelta } from '../../state/delta-chunk.ts'
+import { readDelta } from '../../state/delta-reader.ts'
 import { GroupImage } from '../../state/group-image.ts'
 import type { SimulatedDisk } from './simulated-tables.ts'
 
