@@ -145,6 +145,8 @@ export class HashExchange extends Exchange {
   readonly #failure: (error: unknown) => Error
   /** The places of the channels of records that are still to come. */
   readonly #prepared = new Uint16Array(BATCH_RECORDS)
+  /** Keys that are to be hashed; empty of others. */
+  readonly #texts: string[] = []
   #preparedOf: readonly unknown[] = []
   #preparedFrom = 0
   #preparedTo = 0
@@ -182,7 +184,10 @@ export class HashExchange extends Exchange {
     return this.#subtaskOfGroup[murmur(hashKey(key)) % this.#maxParallelism]!
   }
 
-  /** In a row and with nothing between them, because keys that were made long ago lie far off, and many can be fetched at once. */
+  /**
+   * In a row and with nothing between them, because keys that were made long ago lie far off, and many can be fetched at once: text is looked at first
+   * and hashed when all of it is near.
+   */
   prepareChannels(values: readonly unknown[], from: number): number {
     if (from > 0 && values === this.#preparedOf && from < this.#preparedTo) return this.#preparedTo
     this.#preparedOf = values
@@ -191,13 +196,25 @@ export class HashExchange extends Exchange {
     const end = Math.min(values.length, from + BATCH_RECORDS)
     try {
       while (this.#preparedTo < end) {
-        this.#prepared[this.#preparedTo - from] = this.#placeOf(this.#keyOf(values[this.#preparedTo]))
+        this.#look(this.#preparedTo - from, this.#keyOf(values[this.#preparedTo]))
         this.#preparedTo++
       }
     } catch {
       // Its turn comes, and with it the same error, once the records before it have been sent.
     }
+    for (let place = 0; place < this.#preparedTo - from; place++) {
+      if (this.#texts[place] !== '') this.#prepared[place] = this.#placeOf(this.#texts[place])
+    }
     return this.#preparedTo
+  }
+
+  /** Text never changes; another key may be one object that the function fills anew for each record. */
+  #look(place: number, key: unknown): void {
+    if (typeof key === 'string' && key !== '') this.#texts[place] = key
+    else {
+      this.#texts[place] = ''
+      this.#prepared[place] = this.#placeOf(key)
+    }
   }
 
   preparedChannel(place: number): OutputChannel {
