@@ -146,7 +146,7 @@ export class HashExchange extends Exchange {
   /** The places of the channels of records that are still to come. */
   readonly #prepared = new Uint16Array(BATCH_RECORDS)
   /** Keys that are to be hashed; empty of others. */
-  readonly #texts: string[] = []
+  #texts: string[] = []
   #preparedOf: readonly unknown[] = []
   #preparedFrom = 0
   #preparedTo = 0
@@ -194,6 +194,8 @@ export class HashExchange extends Exchange {
     this.#preparedFrom = this.#preparedTo = from
     if (values.length < PREPARED_RECORDS) return from
     const end = Math.min(values.length, from + BATCH_RECORDS)
+    // A new one for each batch: into an old one the garbage collector would have to follow each new key.
+    this.#texts = new Array(end - from)
     try {
       while (this.#preparedTo < end) {
         this.#look(this.#preparedTo - from, this.#keyOf(values[this.#preparedTo]))

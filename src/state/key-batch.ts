@@ -14,8 +14,10 @@ export interface Prefetched {
  */
 export class KeyBatch {
   readonly #looker: CurrentKey
-  readonly #keys: unknown[] = []
-  readonly #canonicals: unknown[] = []
+  /** New ones for each batch: into old ones the garbage collector would have to follow each new key. */
+  #keys: unknown[] = []
+  /** Of keys that have another canonical form than themselves. */
+  #canonicals: unknown[] | undefined
   readonly #words = new Int32Array(KEY_WORDS * KEYS_MAX)
   readonly #forms = new Uint8Array(KEYS_MAX)
   readonly hashes: Int32Array = new Int32Array(KEYS_MAX)
@@ -38,6 +40,8 @@ export class KeyBatch {
     this.#keyOf = keyOf
     this.#from = from
     this.size = 0
+    this.#keys = new Array(end)
+    this.#canonicals = undefined
     try {
       while (this.size < end) this.#add(keyOf(values[from + this.size]))
     } catch {
@@ -65,7 +69,7 @@ export class KeyBatch {
     looker.assignIn(key, this.#words, KEY_WORDS * at)
     // Its turn comes later, and a tuple or date may be one object that the function fills anew for each record.
     this.#keys[at] = copyValue(key)
-    this.#canonicals[at] = looker.canonical
+    if (looker.canonical !== key) (this.#canonicals ??= [])[at] = looker.canonical
     this.#forms[at] = looker.form
     this.hashes[at] = looker.hash
     this.groups[at] = looker.group
@@ -78,7 +82,7 @@ export class KeyBatch {
     current.words = this.#words
     current.at = KEY_WORDS * at
     current.key = this.#keys[at]
-    current.canonical = this.#canonicals[at]
+    current.canonical = this.#canonicals === undefined || !(at in this.#canonicals) ? current.key : this.#canonicals[at]
     current.form = this.#forms[at]!
     current.hash = this.hashes[at]!
     current.group = this.groups[at]!
