@@ -3,6 +3,7 @@ import type { StateIdentity } from '../state/delta-chunk.ts'
 import { bytesAt, lengthAt, rowAt } from '../state/delta-reader.ts'
 import { GroupImage } from '../state/group-image.ts'
 import { ImageRows } from '../state/image-rows.ts'
+import { damagedRow } from '../state/stored-row.ts'
 import type { Tables } from './environment.ts'
 import type { GroupChange, RowTarget } from './fold-batch.ts'
 import { asBuffer } from './store-writes.ts'
@@ -51,7 +52,7 @@ export class BaseRowWriter implements RowTarget {
 
   group({ bytes, number, state, group, image, places, count }: GroupChange): boolean {
     if (state.kind !== 'table') return false
-    const known = image ?? this.#imageOf(number, group)
+    const known = image ?? this.#imageOf(number, state, group)
     if (known === undefined) return false
     if (image !== undefined) this.#removeRows(number, group)
     const rows = count === 0 && known.rows > 0 ? undefined : new ImageRows(state, known)
@@ -68,9 +69,14 @@ export class BaseRowWriter implements RowTarget {
     return true
   }
 
-  #imageOf(number: number, group: number): GroupImage | undefined {
+  #imageOf(number: number, state: StateIdentity, group: number): GroupImage | undefined {
     const stored = this.#table.getBinary(imageKey(number, group))
-    return stored === undefined ? undefined : GroupImage.proved(stored)
+    if (stored === undefined) return undefined
+    try {
+      return GroupImage.proved(stored)
+    } catch (error) {
+      throw damagedRow(state, error)
+    }
   }
 
   #removeRows(number: number, group: number): void {
@@ -80,6 +86,7 @@ export class BaseRowWriter implements RowTarget {
 
   #writeAsRows(image: GroupImage, number: number, state: StateIdentity, group: number): void {
     this.#table.removeSync(imageKey(number, group))
+    this.#bytesLeft -= image.byteLength
     for (let row = 0; row < image.rows; row++) {
       const { key, value } = image.baseRow(row)
       this.#table.putSync(rowKey(number, state, group, 0, key), asBuffer(value))

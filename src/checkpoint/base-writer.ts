@@ -1,5 +1,6 @@
 import { behindNamespace, rangeStart } from '../state/base-rows.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
+import { IMAGE_ROWS_MAX } from '../state/epochs.ts'
 import type { BaseRowWriter } from './base-row-writer.ts'
 import { VALUE_BYTES_AT_ONCE } from './base-row-writer.ts'
 import type { FoldBatch, FoldedDrop } from './fold-batch.ts'
@@ -9,6 +10,8 @@ import type { RegisteredState, StateRegistry } from './stored-base.ts'
 
 /** A row that is changed has its page written anew, and each that is far from the others one of its own. */
 const PAGE_BYTES = 4096
+/** An image of the most rows with the longest keys, as rows. */
+const STORED_IMAGE_BYTES_MAX = 48 * IMAGE_ROWS_MAX
 /** So long at once a base is looked at before its first row is removed. */
 const LOOK_MS = 8
 
@@ -116,29 +119,35 @@ export class BaseWriter {
   }
 
   #wantedBytes({ rows, longestImageBytes }: FoldBatch): number {
-    const { treeLeafPageCount } = this.#writes.tables.state.getStats() as { readonly treeLeafPageCount: number }
-    return VALUE_BYTES_AT_ONCE + longestImageBytes + PAGE_BYTES * Math.min(rows, treeLeafPageCount, this.#rowsAtOnce)
+    const { treeLeafPageCount, overflowPages } = this.#writes.tables.state.getStats() as {
+      readonly treeLeafPageCount: number
+      readonly overflowPages: number
+    }
+    // An image that is there may be written anew, or as rows.
+    const imageBytes = Math.max(longestImageBytes, Math.min(STORED_IMAGE_BYTES_MAX, PAGE_BYTES * overflowPages))
+    return VALUE_BYTES_AT_ONCE + imageBytes + PAGE_BYTES * Math.min(rows, treeLeafPageCount, this.#rowsAtOnce)
   }
 
-  /** In transactions of bounded size: a window may be large. */
+  /** In transactions of bounded size: a window may be large, and images of a table are one row each. */
   dropRows({ number, state, firstGroup, lastGroup, namespace }: FoldedDrop): void {
-    const { state: table } = this.#writes.tables
-    for (let group = firstGroup; group <= lastGroup; group++) {
+    const keys: Buffer[] = []
+    for (let group = firstGroup; group <= lastGroup; ) {
       // Of a table it begins with the image, if there is one.
-      const range = {
-        start: rangeStart(number, state, group, namespace),
-        end: behindNamespace(number, state, group, namespace),
-        limit: this.#rowsAtOnce,
-      }
-      for (;;) {
-        const keys = [...table.getKeys(range)]
-        if (keys.length === 0) break
-        this.#writes.transact('cannot bring a snapshot into the base', () => {
-          this.#writes.checkFence()
-          for (const key of keys) table.removeSync(key)
-        })
-      }
+      const range = { start: rangeStart(number, state, group, namespace), end: behindNamespace(number, state, group, namespace) }
+      const limit = this.#rowsAtOnce - keys.length
+      const found = [...this.#writes.tables.state.getKeys({ ...range, limit })]
+      keys.push(...found)
+      if (found.length < limit) group++
+      if (keys.length === this.#rowsAtOnce) this.#removeRows(keys.splice(0))
     }
+    if (keys.length > 0) this.#removeRows(keys)
+  }
+
+  #removeRows(keys: readonly Buffer[]): void {
+    this.#writes.transact('cannot bring a snapshot into the base', () => {
+      this.#writes.checkFence()
+      for (const key of keys) this.#writes.tables.state.removeSync(key)
+    })
   }
 }
 

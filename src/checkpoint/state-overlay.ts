@@ -12,8 +12,8 @@ export interface RowChange {
 
 /** What was said of one namespace of a state. */
 interface ChangedNamespace {
-  /** By position. */
-  readonly rows: Map<string, RowChange & { readonly group: number }>
+  /** By group, and then by position. */
+  readonly groups: Map<number, Map<string, RowChange>>
   /** Groups in which everything that lies below is gone. */
   readonly dropped: { readonly first: number; readonly last: number }[]
 }
@@ -35,7 +35,7 @@ export class StateOverlay {
         if (isDropped(state)) return
         const position = rowKey(0, state, group, namespace, key)
         const row = value === undefined ? undefined : { position, group, namespace, key, value }
-        this.#namespace(operator, state, namespace).rows.set(position.toString('latin1'), { position, group, row })
+        rowsOf(this.#namespace(operator, state, namespace), group).set(position.toString('latin1'), { position, row })
       },
       drop: (state, first, last, namespace) => {
         if (!isDropped(state)) drop(this.#namespace(operator, state, namespace), first, last)
@@ -58,7 +58,8 @@ export class StateOverlay {
     const changed = this.#states.get(idOf(state.operator, state))
     if (changed === undefined) return []
     changed.sorted ??= [...changed.namespaces.values()]
-      .flatMap(({ rows }) => [...rows.values()])
+      .flatMap(({ groups }) => [...groups.values()])
+      .flatMap((rows) => [...rows.values()])
       .sort((a, b) => a.position.compare(b.position))
     return changed.sorted.slice(placeOf(start, changed.sorted), placeOf(end, changed.sorted))
   }
@@ -72,18 +73,24 @@ export class StateOverlay {
     }
     changed.sorted = undefined
     let found = changed.namespaces.get(namespace)
-    if (found === undefined) changed.namespaces.set(namespace, (found = { rows: new Map(), dropped: [] }))
+    if (found === undefined) changed.namespaces.set(namespace, (found = { groups: new Map(), dropped: [] }))
     return found
   }
 }
 
-function drop({ rows, dropped }: ChangedNamespace, first: number, last: number): void {
-  for (const [position, { group }] of rows) if (group >= first && group <= last) rows.delete(position)
+function rowsOf({ groups }: ChangedNamespace, group: number): Map<string, RowChange> {
+  let rows = groups.get(group)
+  if (rows === undefined) groups.set(group, (rows = new Map()))
+  return rows
+}
+
+function drop({ groups, dropped }: ChangedNamespace, first: number, last: number): void {
+  for (const group of groups.keys()) if (group >= first && group <= last) groups.delete(group)
   if (!dropped.some((range) => range.first <= first && range.last >= last)) dropped.push({ first, last })
 }
 
-/** Of the first change that is not before it. */
-function placeOf(position: Buffer, sorted: readonly RowChange[]): number {
+/** Of the first one that is not before a position, in their order. */
+export function placeOf(position: Buffer, sorted: readonly { readonly position: Buffer }[]): number {
   let [low, high] = [0, sorted.length]
   while (low < high) {
     const middle = (low + high) >>> 1

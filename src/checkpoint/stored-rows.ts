@@ -4,12 +4,14 @@ import { crc32 } from 'node:zlib'
 import { SluiceError } from '../core/errors.ts'
 import { baseRow, behindRow, groupOfRow, imageKey, isImageKey, rowKey } from '../state/base-rows.ts'
 import { GroupImage } from '../state/group-image.ts'
+import type { BaseRow } from '../state/state-base.ts'
+import { damagedRow } from '../state/stored-row.ts'
 import type { Tables } from './environment.ts'
 import { closeTables, environmentPath, guarded, openForReading } from './environment.ts'
 import type { ChunkPlace, Manifest, StoredDelta } from './manifest.ts'
 import { decodeManifest, unfoldedOf, unreadable, withoutSuperseded } from './manifest.ts'
 import { checkpointIds, metaValue } from './meta-values.ts'
-import { StateOverlay } from './state-overlay.ts'
+import { placeOf, StateOverlay } from './state-overlay.ts'
 import type { RowLayer, RowRange, StateRow } from './state-rows.ts'
 import type { RegisteredState, StateRegistry } from './stored-base.ts'
 
@@ -98,38 +100,49 @@ export class StoredInstant implements RowLayer {
       (each) => each?.operator === state.operator && each.kind === state.kind && each.name === state.name,
     )
     if (number < 0) return []
-    const range = { start: numbered(start, number), end: numbered(end, number), limit, transaction: this.#transaction }
-    const rows = this.#read(() => [...this.#tables.state.getRange(range)])
-    const page = [...this.#restOfImage(state, number, start)]
-    for (const row of rows) {
-      const group = groupOfRow(row.key)
-      if (isImageKey(row.key, state)) page.push(...this.#rowsOfImage(state, number, group, row.value))
-      else page.push({ position: numbered(row.key, 0), group, ...baseRow(state, row) })
-    }
-    return page.filter(({ position }) => position.compare(start) >= 0 && position.compare(end) < 0).slice(0, limit)
+    return this.#read(() => {
+      const page = [...this.#restOfImage(state, number, start, end, limit)]
+      const range = { start: numbered(start, number), end: numbered(end, number), transaction: this.#transaction }
+      // Rows are read as they are needed: one may be an image of very many.
+      if (page.length < limit) {
+        for (const row of this.#tables.state.getRange(range)) {
+          if (isImageKey(row.key, state)) {
+            const rows = this.#rowsOfImage(state, number, groupOfRow(row.key), row.value)
+            page.push(...rows.slice(0, Math.min(limit - page.length, placeOf(end, rows))))
+          } else page.push({ position: numbered(row.key, 0), group: groupOfRow(row.key), ...baseRow(state, row) })
+          if (page.length >= limit) break
+        }
+      }
+      return page
+    })
   }
 
   /** Of the image in the midst of which a page begins, whose key lies before it. */
-  #restOfImage(state: RegisteredState, number: number, start: Buffer): readonly StateRow[] {
+  #restOfImage(state: RegisteredState, number: number, start: Buffer, end: Buffer, limit: number): readonly StateRow[] {
     if (state.kind !== 'table' || isImageKey(start, state)) return []
-    const group = groupOfRow(start)
+    const rows = this.#imageOf(state, number, groupOfRow(start))
+    const from = placeOf(start, rows)
+    return rows.slice(from, Math.min(from + limit, placeOf(end, rows)))
+  }
+
+  #imageOf(state: RegisteredState, number: number, group: number): readonly StateRow[] {
     if (this.#imaged?.number === number && this.#imaged.group === group) return this.#imaged.rows
-    const options = {
-      start: imageKey(number, group),
-      end: behindRow(imageKey(number, group)),
-      limit: 1,
-      transaction: this.#transaction,
-    }
-    const [image] = this.#read(() => [...this.#tables.state.getRange(options)])
-    if (image === undefined) this.#imaged = { number, group, rows: [] }
-    return image === undefined ? [] : this.#rowsOfImage(state, number, group, image.value)
+    const options = { start: imageKey(number, group), end: behindRow(imageKey(number, group)), transaction: this.#transaction }
+    const [image] = [...this.#tables.state.getRange(options)]
+    if (image !== undefined) return this.#rowsOfImage(state, number, group, image.value)
+    this.#imaged = { number, group, rows: [] }
+    return []
   }
 
   #rowsOfImage(state: RegisteredState, number: number, group: number, image: Buffer): readonly StateRow[] {
     if (this.#imaged?.number === number && this.#imaged.group === group) return this.#imaged.rows
-    const rows = GroupImage.proved(image)
-      .sortedRows()
-      .map((row) => ({ position: rowKey(0, state, group, 0, row.key), group, ...row }))
+    let sorted: readonly BaseRow[]
+    try {
+      sorted = GroupImage.proved(image).sortedRows()
+    } catch (error) {
+      throw damagedRow(state, error, state.operator)
+    }
+    const rows = sorted.map((row) => ({ position: rowKey(0, state, group, 0, row.key), group, ...row }))
     this.#imaged = { number, group, rows }
     return rows
   }

@@ -114,4 +114,4 @@ export const DIRTY_SHARE = 8
 export const SCANNED_FROM = 64
 /** A group of so many entries is worth an image when so much of it has changed; a larger one would stop the records for too long. */
 export const IMAGE_ROWS_MIN = 4
-export const IMAGE_ROWS_MAX = 1 << 17
+export const IMAGE_ROWS_MAX = 1 << 16

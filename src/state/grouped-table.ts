@@ -192,8 +192,9 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
     for (let row = 0; row < image.rows; row++) {
       this.#loaded.resume(image.key(row), group)
       if (entries.find(this.#loaded) >= 0) continue
-      const number = entries.insert(this.#loaded, epoch, LIVE | PERSISTED, false)
-      if (storesNumbers(this.form)) entries.setValue(number, image.value(row) as V)
+      const isPlain = storesNumbers(this.form)
+      const number = entries.insert(this.#loaded, epoch, isPlain ? LIVE | PERSISTED : LIVE | PERSISTED | ENCODED, false)
+      if (isPlain) entries.setValue(number, image.value(row) as V)
       else this.#restoreValue(entries, number, valueBytesInPlace(image.value(row), DEFAULT_FORM))
     }
   }

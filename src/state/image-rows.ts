@@ -1,6 +1,6 @@
 import { CurrentKey, REFERENCE } from './current-key.ts'
 import type { StateIdentity } from './delta-chunk.ts'
-import { LIVE } from './epochs.ts'
+import { IMAGE_ROWS_MAX, LIVE } from './epochs.ts'
 import type { GroupImage } from './group-image.ts'
 import { canBeImage, imageInPlace } from './group-image.ts'
 import { KeyEntries } from './key-entries.ts'
@@ -32,7 +32,7 @@ export class ImageRows {
     if (this.#key.form === REFERENCE || !isPlainNumber(value)) return false
     const number = known < 0 ? this.#entries.add(this.#key, LIVE) : known
     this.#entries.setValue(number, storedValue(this.#state, value).value as number)
-    return canBeImage(this.#entries)
+    return canBeImage(this.#entries) && this.#entries.size <= IMAGE_ROWS_MAX
   }
 
   /** As it is now, to be copied before anyone makes another; `undefined` when no row is left. */

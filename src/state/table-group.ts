@@ -82,7 +82,8 @@ export class TableGroup<V> extends KeyEntries<V> {
    * long as the job.
    */
   compact(): void {
-    if (this.#dirty.length < this.#compactAt) return
+    // While an image is awaited, an epoch says that there is a note of the entry.
+    if (this.#dirty.length < this.#compactAt || this.awaitsImage) return
     const kept: number[] = []
     for (const number of this.#dirty) {
       if (this.flags(number) !== 0) kept.push(number)

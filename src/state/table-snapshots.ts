@@ -48,7 +48,7 @@ export class TableSnapshots<V> {
   /** The barrier. @param groups those that have anything in memory */
   freeze(groups: readonly TableGroup<V>[], writer: DeltaWriter): void {
     const { frozen } = this.#epochs
-    if (this.spills) for (const group of groups) if (group.isImaged) this.#spill(group, writer)
+    if (this.spills) this.#spill(groups, writer)
     this.#imaged = groups.filter((group) => this.#isForImage(group))
     this.#nextImage = 0
     for (const group of this.#imaged) group.awaitImage()
@@ -57,11 +57,17 @@ export class TableSnapshots<V> {
     )
   }
 
-  /** All of the group goes into this snapshot as rows, and the image is gone before them. */
-  #spill(group: TableGroup<V>, writer: DeltaWriter): void {
-    group.dirtyAll(this.#epochs.frozen)
-    group.isImaged = false
-    writer.drop(this.#state, group.ofGroup, group.ofGroup, 0)
+  /** All of these groups goes into this snapshot as rows, and their images are gone before them: one drop for those that lie side by side. */
+  #spill(groups: readonly TableGroup<V>[], writer: DeltaWriter): void {
+    const imaged = groups.filter(({ isImaged }) => isImaged).sort((a, b) => a.ofGroup - b.ofGroup)
+    let first = 0
+    for (const [index, group] of imaged.entries()) {
+      group.dirtyAll(this.#epochs.frozen)
+      group.isImaged = false
+      if (imaged[index + 1]?.ofGroup === group.ofGroup + 1) continue
+      writer.drop(this.#state, imaged[first]!.ofGroup, group.ofGroup, 0)
+      first = index + 1
+    }
   }
 
   #isForImage(group: TableGroup<V>): boolean {

@@ -263,6 +263,38 @@ describe('a group that lies in the base as an image', () => {
     expect(declared(third).get()).toBe(77)
   })
 
+  test.each(['deltas', 'base'] as const)('is migrated when its state has a new version, from %s', (how) => {
+    const formOf = (version: number, factor: number): TableForm<number> => ({
+      version,
+      stamps: undefined,
+      store: (n) => n,
+      restore: (stored, from) => (stored as number) * (from.version === version ? 1 : factor),
+    })
+    const first = wholeBackend(1)
+    for (let key = 0; key < 64; key++) {
+      first.setKey(key)
+      first.table<number>('t', formOf(1, 1)).set(key)
+    }
+    snapshot(first)
+    const second = wholeBackend(1, how === 'base' ? baseOf(first) : new MemoryOperatorBase())
+    const table = second.table<number>('t', formOf(2, 100))
+    if (how === 'deltas') for (const chunk of chunksOf(first)) second.apply(chunk)
+    second.settleForms()
+    second.setKey(7)
+    expect(table.get()).toBe(700)
+  })
+
+  test('loses nothing of what comes and goes in masses before the image is written', () => {
+    const backend = filled(20_000)
+    backend.freeze(1_000_000)
+    for (let key = 100_000; key < 102_000; key++) put(backend, key, key)
+    for (let key = 100_000; key < 102_000; key++) remove(backend, key)
+    for (let key = 200_000; key < 202_000; key++) put(backend, key, key)
+    backend.encode(() => false)
+    expect(said(backend.takeChunks())).toEqual(['image 20000'])
+    expect(contentOf(backend).size).toBe(22_000)
+  })
+
   test('stays whole when memory runs short between a barrier and its image', () => {
     const from = filled(8, new MemoryOperatorBase())
     snapshot(from)
