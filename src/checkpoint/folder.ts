@@ -49,6 +49,8 @@ export interface OperatorChunk {
 export interface Foldable {
   readonly through: number
   readonly bytes: number
+  /** Of these, images that are chunks of their own. */
+  readonly imageBytes: number
   readonly rows: number
   /** Rows of images, of which there is none newer. */
   readonly imageRows: number
@@ -89,6 +91,7 @@ export class Folder {
     return {
       through: due.checkpoint,
       bytes: sumOfLengths(deltas),
+      imageBytes: sumOfLengths(deltas.filter(isImage)),
       rows: sumOfRows(others),
       imageRows: sumOfRows(images),
       chunks: deltas.length,

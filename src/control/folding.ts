@@ -1,12 +1,17 @@
 import type { CheckpointStore } from '../checkpoint/checkpoint-store.ts'
+import type { Foldable } from '../checkpoint/folder.ts'
 import type { Timers } from '../core/time.ts'
 
 /**
- * A fold begins when so much waits: in bytes, rows, or chunks, which each manifest lists. The later it begins, the more changes of one row or group
- * it finds and the closer together its rows lie, so the less it costs. But what waits lies in the file beside the base, and a restart takes it into
- * memory before the first record: so many rows take it about a third of a second, and a row of an image takes a tenth of another.
+ * A fold begins when so much waits: of rows by share of the base, in bytes, or so many of them; of images in bytes; or chunks, which each manifest lists.
+ * The later it begins, the more changes of one row or group it finds and the closer together its rows lie, so the less it costs. But what waits lies in
+ * the file beside the base, and a restart takes it into memory before the first record: so many rows take it about a third of a second, and a row of an
+ * image takes a tenth of another. Images come again as a whole with each checkpoint: several of them have to wait, or nothing is saved.
  */
-const BYTES_MAX = 32 << 20
+const SHARE_OF_BASE = 0.4
+const BYTES_MIN = 256 << 10
+const BYTES_MAX = 16 << 20
+const IMAGE_BYTES_MAX = 32 << 20
 const ROWS_MAX = 400_000
 const IMAGE_ROWS_MAX = 10 * ROWS_MAX
 const CHUNKS_MAX = 512
@@ -67,13 +72,20 @@ export class Folding {
   #isWorthwhile(): boolean {
     const due = this.#store.foldable()
     if (due === undefined) return false
-    const share = due.rows / ROWS_MAX + due.imageRows / IMAGE_ROWS_MAX
-    return due.bytes >= BYTES_MAX || share >= 1 || due.chunks >= CHUNKS_MAX
+    const rows = due.rows / ROWS_MAX + due.imageRows / IMAGE_ROWS_MAX
+    return this.#bytes(due) >= 1 || rows >= 1 || due.chunks >= CHUNKS_MAX
+  }
+
+  /** What waits against what may, in bytes. */
+  #bytes({ bytes, imageBytes }: Foldable): number {
+    const enough = Math.min(BYTES_MAX, Math.max(BYTES_MIN, SHARE_OF_BASE * this.#store.sizes().baseBytes))
+    return (bytes - imageBytes) / enough + imageBytes / IMAGE_BYTES_MAX
   }
 
   /** By default as the store likes it. */
   #stepMs(): number | undefined {
-    const behind = (this.#store.foldable()?.bytes ?? 0) / BYTES_MAX
+    const due = this.#store.foldable()
+    const behind = due === undefined ? 0 : this.#bytes(due)
     return behind > FAR_BEHIND ? Math.min(LARGE_STEP_MS_MAX, LARGE_STEP_MS * behind) : undefined
   }
 

@@ -537,7 +537,14 @@ describe('folding', () => {
     expect(store.foldable()).toBeUndefined()
     const chunk = deltaOf([{ key: 1, value: 1 }])
     completeWith(store, 1, [chunk, chunk])
-    expect(store.foldable()).toEqual({ through: 1, bytes: 2 * chunk.bytes.byteLength, rows: 2, chunks: 2, imageRows: 0 })
+    expect(store.foldable()).toEqual({
+      through: 1,
+      bytes: 2 * chunk.bytes.byteLength,
+      rows: 2,
+      chunks: 2,
+      imageRows: 0,
+      imageBytes: 0,
+    })
   })
 
   test('begins anew in the next attempt, and comes to the same', () => {

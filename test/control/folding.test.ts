@@ -5,11 +5,12 @@ import { Folding } from '../../src/control/folding.ts'
 import { systemTimers } from '../../src/core/time.ts'
 
 const MEBIBYTE = 1 << 20
-const ENOUGH_BYTES = 32 * MEBIBYTE
 
 /** A store of which a fold takes some bytes with each step. */
 class FakeStore {
+  baseBytes = 10 * MEBIBYTE
   waitingBytes = 0
+  imageBytes = 0
   rows = 0
   imageRows = 0
   chunks = 0
@@ -19,15 +20,14 @@ class FakeStore {
   fails: Error | undefined
   readonly stepsMs: (number | undefined)[] = []
 
+  sizes(): { readonly baseBytes: number } {
+    return { baseBytes: this.baseBytes }
+  }
+
   foldable(): Foldable | undefined {
     if (this.waitingBytes === 0) return undefined
-    return {
-      through: this.foldedThrough + 1,
-      bytes: this.waitingBytes,
-      rows: this.rows,
-      imageRows: this.imageRows,
-      chunks: this.chunks,
-    }
+    const { waitingBytes: bytes, imageBytes, rows, imageRows, chunks } = this
+    return { through: this.foldedThrough + 1, bytes, imageBytes, rows, imageRows, chunks }
   }
 
   foldStep(ms?: number): boolean {
@@ -61,17 +61,17 @@ async function settled(): Promise<void> {
 }
 
 describe('folding', () => {
-  test('begins when so many bytes wait, and not before', async () => {
+  test('begins when a share of the base waits, and not before', async () => {
     const store = new FakeStore()
     const { own, folded } = folding(store)
-    store.waitingBytes = ENOUGH_BYTES - 1
+    store.waitingBytes = 3 * MEBIBYTE
     own.consider()
     await settled()
     expect(store.stepsMs).toEqual([])
-    store.waitingBytes = ENOUGH_BYTES
+    store.waitingBytes = 4 * MEBIBYTE
     own.consider()
     await settled()
-    expect(store.stepsMs).toHaveLength(32)
+    expect(store.stepsMs).toHaveLength(4)
     expect(folded).toEqual([1])
   })
 
@@ -94,8 +94,38 @@ describe('folding', () => {
     }
   })
 
+  test('waits for no more than a bound, however large the base is, and for a little, however small', async () => {
+    for (const [baseBytes, enough] of [
+      [4_096 * MEBIBYTE, 16 * MEBIBYTE],
+      [0, MEBIBYTE / 4],
+    ] as const) {
+      const store = Object.assign(new FakeStore(), { baseBytes })
+      const { own, folded } = folding(store)
+      store.waitingBytes = enough - 1
+      own.consider()
+      await settled()
+      expect(folded).toEqual([])
+      store.waitingBytes = enough
+      own.consider()
+      await settled()
+      expect(folded).toEqual([1])
+    }
+  })
+
+  test('lets images wait that are a few times the base', async () => {
+    const store = Object.assign(new FakeStore(), { waitingBytes: 31 * MEBIBYTE, imageBytes: 31 * MEBIBYTE })
+    const { own, folded } = folding(store)
+    own.consider()
+    await settled()
+    expect(folded).toEqual([])
+    Object.assign(store, { waitingBytes: 32 * MEBIBYTE, imageBytes: 32 * MEBIBYTE })
+    own.consider()
+    await settled()
+    expect(folded).toEqual([1])
+  })
+
   test('takes longer steps the further it is behind, and short ones again when it has caught up', async () => {
-    const store = Object.assign(new FakeStore(), { waitingBytes: 3 * ENOUGH_BYTES, bytesPerStep: ENOUGH_BYTES / 2 })
+    const store = Object.assign(new FakeStore(), { waitingBytes: 12 * MEBIBYTE, bytesPerStep: 2 * MEBIBYTE })
     const { own } = folding(store)
     own.consider()
     await settled()
@@ -104,7 +134,7 @@ describe('folding', () => {
   })
 
   test('does not happen while the store is held, and is made up for afterwards', async () => {
-    const store = Object.assign(new FakeStore(), { waitingBytes: 2 * ENOUGH_BYTES, bytesPerStep: ENOUGH_BYTES / 4 })
+    const store = Object.assign(new FakeStore(), { waitingBytes: 8 * MEBIBYTE })
     const { own, folded } = folding(store)
     own.consider()
     own.hold()
@@ -128,7 +158,7 @@ describe('folding', () => {
   })
 
   test('writes nothing after it was stopped, or has failed', async () => {
-    const store = Object.assign(new FakeStore(), { waitingBytes: 2 * ENOUGH_BYTES, bytesPerStep: ENOUGH_BYTES / 4 })
+    const store = Object.assign(new FakeStore(), { waitingBytes: 8 * MEBIBYTE })
     const first = folding(store)
     first.own.consider()
     await first.own.stop()
