@@ -15,7 +15,9 @@ import { asBuffer } from './store-writes.ts'
 type ValueWindow = Buffer & { start: number; end: number }
 
 /** So many bytes of values, and what is left of the last one, go into one transaction. Rows of a usual size come to an end by the time before that. */
-export const VALUE_BYTES_AT_ONCE = 2 << 20
+export const VALUE_BYTES_AT_ONCE = 512 << 10
+/** Where there are images among them. */
+export const IMAGE_BYTES_AT_ONCE = 2 << 20
 
 /**
  * Puts rows into the base as they lie in chunks. What always holds:
@@ -28,15 +30,17 @@ export class BaseRowWriter implements RowTarget {
   readonly #keys = new RowKeys()
   #bytes: Buffer = Buffer.alloc(0)
   #window: ValueWindow | undefined
-  #bytesLeft = VALUE_BYTES_AT_ONCE
+  #bytesLeft = 0
+  /** Of those that were found in the base and may have been written anew. */
+  longestImageBytes = 0
 
   constructor(table: Tables['state']) {
     this.#table = table
   }
 
   /** A transaction begins. */
-  beginTransaction(): void {
-    this.#bytesLeft = VALUE_BYTES_AT_ONCE
+  beginTransaction(valueBytes: number): void {
+    this.#bytesLeft = valueBytes
   }
 
   begin(bytes: Buffer, number: number, state: StateIdentity, group: number): void {
@@ -72,6 +76,7 @@ export class BaseRowWriter implements RowTarget {
   #imageOf(number: number, state: StateIdentity, group: number): GroupImage | undefined {
     const stored = this.#table.getBinary(imageKey(number, group))
     if (stored === undefined) return undefined
+    if (stored.byteLength > this.longestImageBytes) this.longestImageBytes = stored.byteLength
     try {
       return GroupImage.proved(stored)
     } catch (error) {

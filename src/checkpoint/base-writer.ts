@@ -1,8 +1,7 @@
 import { behindNamespace, rangeStart } from '../state/base-rows.ts'
 import type { StateIdentity } from '../state/delta-chunk.ts'
-import { IMAGE_ROWS_MAX } from '../state/epochs.ts'
 import type { BaseRowWriter } from './base-row-writer.ts'
-import { VALUE_BYTES_AT_ONCE } from './base-row-writer.ts'
+import { IMAGE_BYTES_AT_ONCE, VALUE_BYTES_AT_ONCE } from './base-row-writer.ts'
 import type { FoldBatch, FoldedDrop } from './fold-batch.ts'
 import type { DroppedState } from './manifest.ts'
 import type { StoreWrites } from './store-writes.ts'
@@ -10,8 +9,6 @@ import type { RegisteredState, StateRegistry } from './stored-base.ts'
 
 /** A row that is changed has its page written anew, and each that is far from the others one of its own. */
 const PAGE_BYTES = 4096
-/** An image of the most rows with the longest keys, as rows. */
-const STORED_IMAGE_BYTES_MAX = 48 * IMAGE_ROWS_MAX
 /** So long at once a base is looked at before its first row is removed. */
 const LOOK_MS = 8
 
@@ -111,21 +108,17 @@ export class BaseWriter {
   writeRows(content: FoldBatch, rows: BaseRowWriter, ms: number): boolean {
     const write = (): boolean => {
       this.#writes.checkFence()
-      rows.beginTransaction()
+      rows.beginTransaction(bytesAtOnce(content))
       const untilMs = this.#writes.surroundings.nowMs() + ms
       return content.writeTo(rows, () => this.#writes.surroundings.nowMs() >= untilMs)
     }
-    return this.#writes.transact('cannot bring a snapshot into the base', write, this.#wantedBytes(content))
+    return this.#writes.transact('cannot bring a snapshot into the base', write, this.#wantedBytes(content, rows))
   }
 
-  #wantedBytes({ rows, longestImageBytes }: FoldBatch): number {
-    const { treeLeafPageCount, overflowPages } = this.#writes.tables.state.getStats() as {
-      readonly treeLeafPageCount: number
-      readonly overflowPages: number
-    }
-    // An image that is there may be written anew, or as rows.
-    const imageBytes = Math.max(longestImageBytes, Math.min(STORED_IMAGE_BYTES_MAX, PAGE_BYTES * overflowPages))
-    return VALUE_BYTES_AT_ONCE + imageBytes + PAGE_BYTES * Math.min(rows, treeLeafPageCount, this.#rowsAtOnce)
+  #wantedBytes(content: FoldBatch, writer: BaseRowWriter): number {
+    const { treeLeafPageCount } = this.#writes.tables.state.getStats() as { readonly treeLeafPageCount: number }
+    const imageBytes = Math.max(content.longestImageBytes, writer.longestImageBytes)
+    return bytesAtOnce(content) + imageBytes + PAGE_BYTES * Math.min(content.rows, treeLeafPageCount, this.#rowsAtOnce)
   }
 
   /** In transactions of bounded size: a window may be large, and images of a table are one row each. */
@@ -149,6 +142,10 @@ export class BaseWriter {
       for (const key of keys) this.#writes.tables.state.removeSync(key)
     })
   }
+}
+
+function bytesAtOnce({ longestImageBytes }: FoldBatch): number {
+  return longestImageBytes > 0 ? IMAGE_BYTES_AT_ONCE : VALUE_BYTES_AT_ONCE
 }
 
 function isSame(a: RegisteredState, b: RegisteredState): boolean {

@@ -85,6 +85,7 @@ class Fold {
       }
     }
     const target = new BaseRowWriter(this.table as unknown as Tables['state'])
+    target.beginTransaction(Number.POSITIVE_INFINITY)
     for (let steps = 0; !batch.writeTo(target, expired); steps++) expect(steps).toBeLessThan(10_000)
   }
 
