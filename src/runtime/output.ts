@@ -150,6 +150,8 @@ export class HashExchange extends Exchange {
   #preparedOf: readonly unknown[] = []
   #preparedFrom = 0
   #preparedTo = 0
+  /** Of no meaning; what is read only to be near must be used for something. */
+  protected looked = 0
 
   constructor(channels: readonly OutputChannel[], cell: RecordCell, key: KeySelection, maxParallelism: number) {
     super(channels, cell)
@@ -212,8 +214,10 @@ export class HashExchange extends Exchange {
 
   /** Text never changes; another key may be one object that the function fills anew for each record. */
   #look(place: number, key: unknown): void {
-    if (typeof key === 'string' && key !== '') this.#texts[place] = key
-    else {
+    if (typeof key === 'string' && key !== '') {
+      this.#texts[place] = key
+      this.looked ^= key.charCodeAt(key.length - 1)
+    } else {
       this.#texts[place] = ''
       this.#prepared[place] = this.#placeOf(key)
     }

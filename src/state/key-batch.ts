@@ -28,6 +28,8 @@ export class KeyBatch {
   #values: readonly unknown[] = []
   #keyOf: ((value: unknown) => unknown) | undefined
   #from = 0
+  /** Of no meaning; what is read only to be near must be used for something. */
+  protected touched = 0
 
   constructor(maxParallelism: number) {
     this.#looker = new CurrentKey(maxParallelism)
@@ -47,6 +49,7 @@ export class KeyBatch {
     } catch {
       // Its turn comes, and with it the same error, once the records before it have been handled.
     }
+    for (let at = 0; at < this.size; at++) if (this.#forms[at] === UNSEEN) this.#see(at, this.#keys[at])
   }
 
   forget(): void {
@@ -63,17 +66,30 @@ export class KeyBatch {
     return this.#from + this.size
   }
 
+  /**
+   * Text never changes, so it is only touched at first, and seen through when all of it is near. Another key may be one object that the function fills
+   * anew for each record.
+   */
   #add(key: unknown): void {
-    const looker = this.#looker
     const at = this.size
+    if (typeof key === 'string' && key !== '') {
+      this.touched ^= key.charCodeAt(key.length - 1)
+      this.#keys[at] = key
+      this.#forms[at] = UNSEEN
+    } else {
+      this.#see(at, key)
+      this.#keys[at] = copyValue(key)
+    }
+    this.size++
+  }
+
+  #see(at: number, key: unknown): void {
+    const looker = this.#looker
     looker.assignIn(key, this.#words, KEY_WORDS * at)
-    // Its turn comes later, and a tuple or date may be one object that the function fills anew for each record.
-    this.#keys[at] = copyValue(key)
     if (looker.canonical !== key) (this.#canonicals ??= [])[at] = looker.canonical
     this.#forms[at] = looker.form
     this.hashes[at] = looker.hash
     this.groups[at] = looker.group
-    this.size++
   }
 
   /** Makes the key of the value at this place the current one. */
@@ -91,3 +107,6 @@ export class KeyBatch {
 }
 
 const KEYS_MAX = 512
+
+/** The form of a key that was touched, and not seen through yet. */
+const UNSEEN = 0xff
