@@ -5,7 +5,7 @@ import type { Spread } from '../support/statistics.ts'
 import { spreadOf } from '../support/statistics.ts'
 
 /** Keys with a number each: 16 bytes with the key. */
-export const STATES = { '1mb': 65_536, '16mb': 1_000_000 } as const
+export const STATES = { '1.6mb': 100_000, '16mb': 1_000_000 } as const
 /** Shares of what the job can take at most, and a rate that is the same everywhere. */
 export const LOADS = ['50%', '80%', 'absolute'] as const
 export const CHECKPOINTS = ['off', '1s', '100ms'] as const

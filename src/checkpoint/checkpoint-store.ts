@@ -48,8 +48,14 @@ interface Begun {
   readonly reserved: number
 }
 
+interface BufferedChunk {
+  readonly key: [number, number]
+  readonly bytes: DeltaChunk['bytes']
+  readonly written: (bytes: DeltaChunk['bytes']) => void
+}
+
 export class CheckpointStore extends StoredCheckpoints {
-  #buffered: { readonly key: [number, number]; readonly bytes: Uint8Array }[] = []
+  #buffered: BufferedChunk[] = []
   #bufferedBytes = 0
   readonly #sequences = new Map<number, number>()
   #reserved = -1
@@ -170,13 +176,19 @@ export class CheckpointStore extends StoredCheckpoints {
 
   /**
    * Takes chunks of a checkpoint that is not complete yet; they are written when enough have come together, or with the manifest.
+   * @param written is told of the bytes of each that is worth it, when they are on the disk and nobody looks at them here any more
    * @throws SluiceError `STORE_FAILED`
    */
-  addDeltas(checkpoint: number, operator: string, chunks: readonly DeltaChunk[]): readonly StoredDelta[] {
+  addDeltas(
+    checkpoint: number,
+    operator: string,
+    chunks: readonly DeltaChunk[],
+    written: BufferedChunk['written'] = () => undefined,
+  ): readonly StoredDelta[] {
     const stored = chunks.map(({ bytes, ...chunk }) => {
       const sequence = this.#sequences.get(checkpoint) ?? 0
       this.#sequences.set(checkpoint, sequence + 1)
-      this.#buffered.push({ key: [checkpoint, sequence], bytes })
+      this.#buffered.push({ key: [checkpoint, sequence], bytes, written })
       this.#bufferedBytes += bytes.byteLength
       return { operator, checkpoint, sequence, ...chunk, length: bytes.byteLength, crc32: crc32(bytes) }
     })
@@ -203,12 +215,20 @@ export class CheckpointStore extends StoredCheckpoints {
       if (error instanceof SluiceError && error.code === 'DISK_FULL') return
       throw error
     }
-    this.#buffered = []
-    this.#bufferedBytes = 0
+    this.#letGo()
   }
 
   #putBuffered(): void {
     for (const { key, bytes } of this.#buffered) this.tables.deltas.putSync(key, asBuffer(bytes))
+  }
+
+  /** All that was buffered is on the disk. */
+  #letGo(): void {
+    const buffered = this.#buffered
+    this.#buffered = []
+    this.#bufferedBytes = 0
+    const { reusedBytesMin } = this.#surroundings.sizes
+    for (const { bytes, written } of buffered) if (bytes.buffer.byteLength >= reusedBytesMin) written(bytes)
   }
 
   /**
@@ -235,8 +255,7 @@ export class CheckpointStore extends StoredCheckpoints {
       this.#bufferedBytes + bytes.byteLength,
     )
     this.#folder.onCompleted(manifest)
-    this.#buffered = []
-    this.#bufferedBytes = 0
+    this.#letGo()
     for (const id of this.#sequences.keys()) if (id <= checkpoint) this.#sequences.delete(id)
   }
 

@@ -16,6 +16,8 @@ export interface Surroundings {
 export interface StoreSizes {
   /** Chunks in memory, until they are written without waiting for their manifest. */
   readonly chunkFlushBytes: number
+  /** The memory of smaller chunks is not worth a way back to the thread that they came from. */
+  readonly reusedBytesMin: number
   /** Chunks that one transaction removes. */
   readonly removeAtOnce: number
   /** Chunks that a fold merges in memory. */
@@ -26,6 +28,7 @@ export interface StoreSizes {
 
 export const USUAL_SIZES: StoreSizes = {
   chunkFlushBytes: 4 << 20,
+  reusedBytesMin: 1 << 12,
   removeAtOnce: 256,
   foldBytes: 48 << 20,
   rowsAtOnce: 4096,

@@ -229,7 +229,7 @@ export class Attempt implements WorkerListener {
       case 'ended':
         return checkpointing.onEnded(message.subtask)
       case 'deltas':
-        return checkpointing.onDeltas(message.checkpoint, message.operator, message.chunks)
+        return checkpointing.onDeltas(message.worker, message.checkpoint, message.operator, message.chunks)
       case 'read':
         return this.#notes.add(message.subtask, message.sequence, message.splits)
       case 'progress':
@@ -375,6 +375,7 @@ export class Attempt implements WorkerListener {
       lastCheckpoint,
       signals: this.#signals,
       broadcast: (message) => this.#broadcast(message),
+      post: (worker, message, transfer) => this.#workers.post(worker, message, transfer),
       wake: () => this.#doorbells.ringAll(),
       observer,
       finished: () => this.#finish(),

@@ -34,6 +34,7 @@ export interface CheckpointingParts {
   readonly signals: Signals
   /** Tells all workers. */
   readonly broadcast: (message: ToWorker) => void
+  readonly post: (worker: number, message: ToWorker, transfer: readonly ArrayBuffer[]) => void
   readonly timers: Timers
   /** Wakes all workers that sleep. */
   readonly wake: () => void
@@ -85,6 +86,8 @@ export class Checkpointing {
   readonly #flights = new Map<number, Flight>()
   readonly #requests = new Map<string, Request>()
   readonly #heapWarnings = new Map<string, number>()
+  /** Memory of chunks that are on the disk, by the worker that they came from. */
+  #written: (ArrayBuffer[] | undefined)[] = []
   #requestNumber = 0
   #forgetTimer: () => void = () => undefined
   #over = false
@@ -201,8 +204,21 @@ export class Checkpointing {
     if (this.#running.size === 0) this.#obey(this.#coordinator.onEnding(this.#nowMs))
   }
 
-  onDeltas(checkpoint: number, operator: string, chunks: readonly DeltaChunk[]): void {
-    this.#deltas.onStored(this.#parts.store.addDeltas(checkpoint, operator, chunks))
+  onDeltas(worker: number, checkpoint: number, operator: string, chunks: readonly DeltaChunk[]): void {
+    const written = (bytes: DeltaChunk['bytes']): void => {
+      const pieces = (this.#written[worker] ??= [])
+      pieces.push(bytes.buffer)
+    }
+    this.#deltas.onStored(this.#parts.store.addDeltas(checkpoint, operator, chunks, written))
+    this.#giveBack()
+  }
+
+  #giveBack(): void {
+    const { attempt, post } = this.#parts
+    for (const [worker, pieces] of this.#written.entries()) {
+      if (pieces !== undefined) post(worker, { type: 'chunk-memory', attempt, pieces }, pieces)
+    }
+    this.#written = []
   }
 
   onProgress(checkpoint: number, subtask: string, phase: 'alignment' | 'snapshot'): void {
@@ -369,6 +385,7 @@ export class Checkpointing {
     }
     const record: CheckpointRecord = { ...this.#record(checkpoint, flight), status: 'completed' }
     if (!this.#store(manifest, record)) return
+    this.#giveBack()
     // From here on the checkpoint exists, and every error leads forward.
     for (const id of this.#flights.keys()) if (id <= checkpoint) this.#flights.delete(id)
     this.#wholeInput = flight.wholeInput

@@ -188,7 +188,11 @@ class JobManager implements JobControl {
     if (this.#settings.fresh) {
       throw new SluiceError('INVALID_OPTION', '--fresh and --from say different things about where to begin')
     }
-    this.#claim = (await new ExplicitStart(from, this.#restoring.context).begin()) ?? this.#claim
+    const checkFresh = (): Promise<void> => {
+      this.#committers = this.#makeCommitters(this.#claim.run)
+      return this.#committers.checkFresh(this.#settings.overwrite, this.#claim.attempt)
+    }
+    this.#claim = (await new ExplicitStart(from, this.#restoring.context, checkFresh).begin()) ?? this.#claim
     removeFinishMark(this.#store.directory)
   }
 

@@ -95,22 +95,25 @@ function isGoneAltogether(report: RestoreReport, operator: string): boolean {
 export class ExplicitStart {
   readonly #context: RestoreContext
   readonly #from: string
+  readonly #checkFresh: () => Promise<void>
 
-  constructor(from: string, context: RestoreContext) {
+  /** @param checkFresh asks every sink whether it would refuse a fresh start */
+  constructor(from: string, context: RestoreContext, checkFresh: () => Promise<void>) {
     this.#from = from
     this.#context = context
+    this.#checkFresh = checkFresh
   }
 
   /** Brings the store to where the run is to begin. Nothing is changed when the job cannot go on from there. */
   async begin(): Promise<Claim | undefined> {
     if (/^\d+$/.test(this.#from)) {
-      this.#goBack(Number(this.#from))
+      await this.#goBack(Number(this.#from))
       return undefined
     }
     return await this.#import(openSavepoint(this.#from))
   }
 
-  #goBack(checkpoint: number): void {
+  async #goBack(checkpoint: number): Promise<void> {
     const { store, note } = this.#context
     const latest = store.latestCheckpoint
     if (!store.retained().includes(checkpoint)) {
@@ -119,7 +122,10 @@ export class ExplicitStart {
         hint: `kept are: ${kept}; see checkpoint.retain`,
       })
     }
-    judgeRestore(store.manifest(checkpoint), `checkpoint ${checkpoint}`, this.#context)
+    const manifest = store.manifest(checkpoint)
+    judgeRestore(manifest, `checkpoint ${checkpoint}`, this.#context)
+    // Before anything was committed: whatever is visible counts as somebody else's, as it does for a fresh start.
+    if (manifest.initial) await this.#checkFresh()
     store.goBackTo(checkpoint)
     if (latest !== undefined && latest > checkpoint) {
       note(

@@ -62,6 +62,8 @@ export type ToWorker =
   | { readonly type: 'abort-checkpoint'; readonly attempt: number; readonly checkpoint: number }
   /** The base holds everything up to this checkpoint, under these numbers. */
   | { readonly type: 'folded'; readonly attempt: number; readonly checkpoint: number; readonly registry: StoredStates }
+  /** Memory of chunks that the worker sent and that are on the disk. */
+  | { readonly type: 'chunk-memory'; readonly attempt: number; readonly pieces: readonly ArrayBuffer[] }
   /** The checkpoint is complete, or given up: for tasks that stand still meanwhile (`stop-the-world`). */
   | { readonly type: 'go-on'; readonly attempt: number; readonly checkpoint: number }
   /** It is on the disk how far a source has read. */
@@ -91,6 +93,7 @@ export type FromWorker =
   /** Changed state of a snapshot that is being written. */
   | {
       readonly type: 'deltas'
+      readonly worker: number
       readonly attempt: number
       readonly checkpoint: number
       readonly operator: string

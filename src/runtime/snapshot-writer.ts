@@ -4,12 +4,15 @@ import type { PreparedSink } from './chain-link.ts'
 import { heapUse } from './thread-heap.ts'
 
 /**
- * A slice of writing takes half of the time that everything else has had since the last one, within these bounds: so records have two thirds of the
- * thread meanwhile, and those that come at half of what it can take do not pile up.
+ * As long as there is anything else to do, a slice of writing is followed by so many times its own length without one: records that come at half of what
+ * the thread can take do not pile up meanwhile. A snapshot that takes long gets more of the thread.
  */
-const SLICE_SHARE = 0.5
-const SLICE_MIN_MS = 0.1
-const SLICE_MAX_MS = 1
+const OTHERS_SHARE = 4
+const OTHERS_SHARE_LATER = 2
+const LATER_MS = 200
+const SLICE_MS = 0.1
+/** Of a slice that holds nobody up, as far as the task can see. */
+const IDLE_SLICE_MS = 0.2
 /** Chunks that wait to be sent; beyond it they go without waiting for the rest. */
 const SEND_BYTES = 1 << 19
 
@@ -55,8 +58,8 @@ export class SnapshotWriter {
   #lastAcknowledgement: Promise<void> = Promise.resolve()
   #closed = false
   #sliceEndMs = 0
-  /** When the last slice came to its end. */
-  #lastSliceMs = 0
+  /** Until then the thread is for others. */
+  #othersUntilMs = 0
   readonly #expired = (): boolean => this.#now() >= this.#sliceEndMs
 
   /** @param now measures time; where it stands still, a slice is everything */
@@ -102,14 +105,16 @@ export class SnapshotWriter {
     }
   }
 
-  /** Writes a slice. True when there was anything to write. */
-  write(): boolean {
+  /** Writes a slice, when it is time for one. @param idle the task has nothing else to do. True when anything was written */
+  write(idle: boolean): boolean {
     if (this.#writing === undefined) return false
+    const { cutAtMs } = this.#writing
     const nowMs = this.#now()
-    const sliceMs = SLICE_SHARE * (nowMs - this.#lastSliceMs)
-    this.#sliceEndMs = nowMs + Math.min(SLICE_MAX_MS, Math.max(SLICE_MIN_MS, sliceMs))
+    if (!idle && nowMs < this.#othersUntilMs) return false
+    this.#sliceEndMs = nowMs + (idle ? IDLE_SLICE_MS : SLICE_MS)
     this.#proceed(this.#expired)
-    this.#lastSliceMs = this.#now()
+    const endMs = this.#now()
+    this.#othersUntilMs = endMs + (endMs - nowMs) * (endMs - cutAtMs < LATER_MS ? OTHERS_SHARE : OTHERS_SHARE_LATER)
     return true
   }
 

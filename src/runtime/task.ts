@@ -152,8 +152,9 @@ export class Task {
     if (this.#stoppedFor !== 0) return this.#standStill()
     if (this.#isUrgent && this.#takeUrgentSnapshot()) return true
     const recorded = this.#recorder !== undefined && this.#record(this.#recorder)
-    const wrote = this.#snapshots.write()
-    return this.#work() || wrote || recorded
+    const worked = this.#work()
+    const wrote = this.#snapshots.write(!worked)
+    return worked || wrote || recorded
   }
 
   #work(): boolean {

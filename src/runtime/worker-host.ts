@@ -11,6 +11,7 @@ import { describeGraph } from '../graph/stream-graph.ts'
 import { Doorbells } from '../protocol/doorbell.ts'
 import type { Deployment, FromWorker, StoredStates, ToWorker } from '../protocol/messages.ts'
 import { Signals } from '../protocol/signals.ts'
+import { reuse } from '../state/chunk-memory.ts'
 import type { KeyedBackend } from '../state/keyed-backend.ts'
 import type { BaseOf } from '../state/state-base.ts'
 import type { WorkerReports } from './build-tasks.ts'
@@ -122,6 +123,8 @@ export class WorkerHost {
       case 'drain':
         for (const task of this.#tasks) task.drain()
         break
+      case 'chunk-memory':
+        return reuse(message.pieces)
       case 'go-on':
         for (const task of this.#tasks) task.goOn(message.checkpoint)
         break
@@ -187,7 +190,7 @@ export class WorkerHost {
     return {
       deltas: (checkpoint, operator, chunks) => {
         const buffers = chunks.map(({ bytes }) => bytes.buffer)
-        send({ type: 'deltas', attempt, checkpoint, operator, chunks }, buffers)
+        send({ type: 'deltas', worker: this.#worker, attempt, checkpoint, operator, chunks }, buffers)
       },
       acknowledge: (checkpoint, snapshot, timing) => send({ type: 'acknowledge', attempt, checkpoint, snapshot, timing }),
       progress: (checkpoint, subtask, phase) => send({ type: 'progress', attempt, checkpoint, subtask, phase }),

@@ -1,4 +1,5 @@
 import type { StoredForm } from '../core/keyed-state.ts'
+import { chunkBytes } from './chunk-memory.ts'
 import type { DeltaChunk, StateIdentity } from './delta-chunk.ts'
 import { DROP, hasNamespace, IMAGE, LENGTH_BYTES_MAX, LONG, ROWS, STATE_KINDS } from './delta-chunk.ts'
 import { GroupImage } from './group-image.ts'
@@ -8,7 +9,7 @@ import { copyValueTo, emptyValueBytes, valueBytesInPlace } from './row-value.ts'
 const HEADER_BYTES = 20
 const CHUNK_BYTES = 1 << 16
 /** A larger image is a chunk of its own, so that nobody has to read it when there is a newer one. */
-const ALONE_BYTES = 1 << 13
+const ALONE_BYTES = 1 << 11
 
 /** Packs rows into chunks. */
 export class DeltaWriter {
@@ -97,7 +98,7 @@ export class DeltaWriter {
   #cut(all: Pick<DeltaChunk, 'imageOf'>): void {
     this.#endSection()
     if (this.#at === 0) return
-    const bytes = new Uint8Array(this.#at)
+    const bytes = chunkBytes(this.#at)
     bytes.set(this.#bytes.subarray(0, this.#at))
     this.#rowsCut += this.#rows
     this.#bytesCut += this.#at

@@ -49,6 +49,7 @@ function checkpointing(checkpoint: CheckpointOptions) {
     lastCheckpoint: 10,
     signals,
     broadcast: () => undefined,
+    post: () => undefined,
     wake: () => undefined,
     observer: { onCheckpoint: () => undefined, onCheckpointAborted: () => undefined },
     finished: () => undefined,

@@ -76,10 +76,10 @@ function writerOf() {
 describe('the writer of snapshots', () => {
   test('acknowledges a snapshot of nothing without waiting for more than a slice', async () => {
     const { writer, log, begin } = writerOf()
-    expect([writer.busy, writer.write()]).toEqual([false, false])
+    expect([writer.busy, writer.write(true)]).toEqual([false, false])
     begin(1)
     expect(writer.busy).toBe(true)
-    expect(writer.write()).toBe(true)
+    expect(writer.write(true)).toBe(true)
     expect(writer.busy).toBe(false)
     await turns()
     expect(log).toEqual(['ack 1 0 bytes'])
@@ -89,7 +89,7 @@ describe('the writer of snapshots', () => {
     const { writer, log, begin } = writerOf()
     begin(1, [chunkOf(1), chunkOf(2), chunkOf(3), chunkOf(4), chunkOf(5), chunkOf(6)])
     let slices = 0
-    while (writer.write()) {
+    while (writer.write(true)) {
       slices++
       await turns()
       if (writer.busy) expect(log).toEqual([])
@@ -102,22 +102,60 @@ describe('the writer of snapshots', () => {
     const { writer, log, begin, clock } = writerOf()
     clock.perLook = 10
     begin(1, [chunkOf(1, 600 << 10), chunkOf(2), chunkOf(3)])
-    writer.write()
+    writer.write(true)
     expect(log).toEqual(['1 count-1 1'])
     writer.finish()
     await turns()
     expect(log).toEqual(['1 count-1 1', '1 count-1 2,3', `ack 1 ${(600 << 10) + 20} bytes`])
   })
 
+  test('leaves the thread to others for four times as long as a slice took, as long as they have anything to do', () => {
+    const { writer, begin, clock } = writerOf()
+    clock.perLook = 0
+    begin(1, [chunkOf(1), chunkOf(2), chunkOf(3), chunkOf(4)])
+    clock.perLook = 0.5
+    // The clock is looked at before the slice, after its row, and at its end: it takes 1 ms.
+    expect(writer.write(false)).toBe(true)
+    clock.perLook = 0
+    expect(writer.write(false)).toBe(false)
+    clock.ms += 3.9
+    expect(writer.write(false)).toBe(false)
+    clock.ms += 0.2
+    expect(writer.write(false)).toBe(true)
+    expect(writer.busy).toBe(false)
+  })
+
+  test('does not wait for others that have nothing to do', () => {
+    const { writer, begin, clock } = writerOf()
+    clock.perLook = 10
+    begin(1, [chunkOf(1), chunkOf(2)])
+    expect([writer.write(true), writer.write(false)]).toEqual([true, false])
+    expect([writer.write(true), writer.busy]).toEqual([true, false])
+  })
+
+  test('takes a third of the thread for a snapshot that has been under way for long', () => {
+    const { writer, begin, clock } = writerOf()
+    clock.perLook = 0
+    begin(1, [chunkOf(1), chunkOf(2), chunkOf(3), chunkOf(4)])
+    clock.ms += 300
+    clock.perLook = 0.5
+    expect(writer.write(false)).toBe(true)
+    clock.perLook = 0
+    clock.ms += 1.9
+    expect(writer.write(false)).toBe(false)
+    clock.ms += 0.2
+    expect(writer.write(false)).toBe(true)
+  })
+
   test('finishes a snapshot before the next one, and chunks of each are sent under its own number', async () => {
     const { writer, log, begin, clock } = writerOf()
     clock.perLook = 10
     begin(1, [chunkOf(1), chunkOf(2)])
-    writer.write()
+    writer.write(true)
     writer.finish()
     writer.finish()
     begin(2, [chunkOf(3)])
-    writer.write()
+    writer.write(true)
     await turns()
     expect(log).toEqual(['1 count-1 1,2', '2 count-1 3', 'ack 1 20 bytes', 'ack 2 10 bytes'])
   })
@@ -127,11 +165,11 @@ describe('the writer of snapshots', () => {
     const slow = Promise.withResolvers<PreparedSink>()
     const channels = Promise.withResolvers<readonly InFlight[]>()
     begin(1, [], { prepared: [slow.promise] })
-    writer.write()
+    writer.write(true)
     begin(2, [], { inFlight: channels.promise })
-    writer.write()
+    writer.write(true)
     begin(3)
-    writer.write()
+    writer.write(true)
     await turns()
     expect(log).toEqual([])
     channels.resolve([])
@@ -147,9 +185,9 @@ describe('the writer of snapshots', () => {
     const staged = { operator: 'out', committables: [new Uint8Array([7])] }
     const inFlight: readonly InFlight[] = [{ channel: '0:0:0', batches: [{ values: encodeValue(['a']), timestamps: [1] }] }]
     begin(1, [], { prepared: [Promise.resolve(staged)], inFlight: Promise.resolve(inFlight) })
-    writer.write()
+    writer.write(true)
     begin(2, [], { inFlight: Promise.resolve([]) })
-    writer.write()
+    writer.write(true)
     await turns()
     expect(acknowledged).toEqual([
       { ...SNAPSHOT, operators: [{ ...SNAPSHOT.operators[0], committables: staged.committables }], inFlight },
@@ -160,7 +198,7 @@ describe('the writer of snapshots', () => {
   test('tells of a sink that fails instead of acknowledging', async () => {
     const { writer, log, begin } = writerOf()
     begin(1, [], { prepared: [Promise.reject(new Error('disk full'))] })
-    writer.write()
+    writer.write(true)
     await turns()
     expect(log).toEqual(['fail disk full'])
   })

@@ -134,6 +134,17 @@ describe('a job is refused or fails with a code', () => {
     expect(outputIds()).toEqual(ALL)
   })
 
+  test('the way back to before the first record, with output that is visible; it loses nothing either', async () => {
+    await run('kept-throw-always')
+    expect(outputIds().length).toBeGreaterThan(0)
+    const refused = await run('kept', '--from', '0')
+    expect(refused).toMatchObject({ code: 'OUTPUT_OF_ANOTHER_RUN', hint: expect.stringContaining('--overwrite') })
+    expect(await run('kept')).toMatchObject({ status: 'finished', recordsOut: 20_000 })
+    expect(outputIds()).toEqual(ALL)
+    expect(await run('kept', '--from', '0', '--overwrite')).toMatchObject({ status: 'finished', recordsOut: 20_000 })
+    expect(outputIds()).toEqual(ALL)
+  })
+
   test('a second live process, by the number of the first', async () => {
     const first = new JobProcess('troubled.ts', [], { TROUBLE: 'slow', TROUBLE_FOLDER: folder })
     while (!visibleOutput()) await delay(10)

@@ -29,6 +29,16 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'the memory of a chunk is used again before the chunk is written',
+    changes: [
+      {
+        file: 'src/checkpoint/checkpoint-store.ts',
+        find: '      this.#buffered.push({ key: [checkpoint, sequence], bytes, written })\n',
+        replace: '      this.#buffered.push({ key: [checkpoint, sequence], bytes, written })\n      written(bytes)\n',
+      },
+    ],
+  },
+  {
     name: 'a checkpoint counts as complete although its manifest could not be written',
     changes: [
       {
@@ -48,9 +58,14 @@ export const MUTANTS: readonly Mutant[] = [
       },
       {
         file: TASK,
-        find: '    return this.#work() || wrote || recorded\n',
+        find: '    const worked = this.#work()\n',
+        replace: '    const late = this.lateBarrier\n    const worked = this.#work()\n',
+      },
+      {
+        file: TASK,
+        find: '    return worked || wrote || recorded\n',
         replace:
-          "    const late = this.lateBarrier\n    const worked = this.#work()\n    if (late === 0) return worked || wrote || recorded\n    for (const output of this.#parts.outputs) output.sendControl({ kind: 'barrier', checkpoint: late })\n    this.lateBarrier = 0\n    return true\n",
+          "    if (late === 0) return worked || wrote || recorded\n    for (const output of this.#parts.outputs) output.sendControl({ kind: 'barrier', checkpoint: late })\n    this.lateBarrier = 0\n    return true\n",
       },
       { file: TASK, find: '  get state(): TaskState {', replace: '  lateBarrier = 0\n\n  get state(): TaskState {' },
     ],

@@ -40,7 +40,7 @@ export interface ProcessParts {
 const COMPLETE_FACTOR = 10
 
 /** So little of everything that work of the store comes in many pieces. */
-const SMALL_SIZES: StoreSizes = { chunkFlushBytes: 256, removeAtOnce: 3, foldBytes: 512, rowsAtOnce: 5 }
+const SMALL_SIZES: StoreSizes = { chunkFlushBytes: 256, reusedBytesMin: 1, removeAtOnce: 3, foldBytes: 512, rowsAtOnce: 5 }
 /** Longer than any piece of work of the store. */
 const STEP_MS = 1_000
 
