@@ -4,15 +4,14 @@ import type { PreparedSink } from './chain-link.ts'
 import { heapUse } from './thread-heap.ts'
 
 /**
- * As long as there is anything else to do, a slice of writing is followed by so many times its own length without one: records that come at half of what
- * the thread can take do not pile up meanwhile. A snapshot that takes long gets more of the thread.
+ * A slice of writing is followed by so many times its own length without one. Records that come at half of what the thread can take do not pile up
+ * meanwhile, and whatever else wants the processors, the main thread above all, does not have to take them from a thread that never rests. A snapshot
+ * that takes long gets more of the thread, and all that nobody else wants.
  */
 const OTHERS_SHARE = 4
 const OTHERS_SHARE_LATER = 2
 const LATER_MS = 200
-const SLICE_MS = 0.1
-/** Of a slice that holds nobody up, as far as the task can see. */
-const IDLE_SLICE_MS = 0.2
+const SLICE_MS = 0.2
 /** Chunks that wait to be sent; beyond it they go without waiting for the rest. */
 const SEND_BYTES = 1 << 19
 
@@ -69,11 +68,6 @@ export class SnapshotWriter {
     this.#now = now
   }
 
-  /** Whether keyed state waits to be written. */
-  get busy(): boolean {
-    return this.#writing !== undefined
-  }
-
   /** Takes a snapshot right after its cut. */
   begin(cut: CutSnapshot): void {
     const written = Promise.withResolvers<void>()
@@ -108,14 +102,19 @@ export class SnapshotWriter {
   /** Writes a slice, when it is time for one. @param idle the task has nothing else to do. True when anything was written */
   write(idle: boolean): boolean {
     if (this.#writing === undefined) return false
-    const { cutAtMs } = this.#writing
     const nowMs = this.#now()
-    if (!idle && nowMs < this.#othersUntilMs) return false
-    this.#sliceEndMs = nowMs + (idle ? IDLE_SLICE_MS : SLICE_MS)
+    const later = nowMs - this.#writing.cutAtMs >= LATER_MS
+    if (nowMs < this.#othersUntilMs && !(idle && later)) return false
+    this.#sliceEndMs = nowMs + SLICE_MS
     this.#proceed(this.#expired)
     const endMs = this.#now()
-    this.#othersUntilMs = endMs + (endMs - nowMs) * (endMs - cutAtMs < LATER_MS ? OTHERS_SHARE : OTHERS_SHARE_LATER)
+    this.#othersUntilMs = endMs + (endMs - nowMs) * (later ? OTHERS_SHARE_LATER : OTHERS_SHARE)
     return true
+  }
+
+  /** In how many milliseconds it is time for a slice; `Infinity` when there is none to write. */
+  get waitMs(): number {
+    return this.#writing === undefined ? Number.POSITIVE_INFINITY : Math.max(0, this.#othersUntilMs - this.#now())
   }
 
   /** Writes the rest at once. */

@@ -75,10 +75,13 @@ export class TaskLoop implements Loop {
   async run(): Promise<void> {
     let turnEnd = performance.now() + TURN_MS
     while (!this.#stopped) {
-      const worked = this.#round()
-      if (!worked) {
+      const done = this.#round()
+      if (done === 'nothing') {
         this.#publish()
         if (!(await this.#sleep())) continue
+      } else if (done === 'wrote') {
+        // Records may come by a message or a timer, which are looked at between turns: a snapshot that fills idle time does not hold them up.
+        await nextTurn()
       } else if (performance.now() >= turnEnd) {
         for (const { task } of this.#tasks) this.#flush(task)
         this.#publish()
@@ -89,9 +92,10 @@ export class TaskLoop implements Loop {
     }
   }
 
-  #round(): boolean {
+  /** `wrote`: parts of snapshots, and nothing else. */
+  #round(): 'nothing' | 'wrote' | 'worked' {
     const { signals, worker } = this.#parts
-    let worked = false
+    let done: 'nothing' | 'wrote' | 'worked' = 'nothing'
     let before = performance.now()
     const tasks = this.#tasks
     for (let index = 0; index < tasks.length; index++) {
@@ -99,13 +103,13 @@ export class TaskLoop implements Loop {
       signals.beginStep(worker, each.place)
       // One that was closed in this round has nothing to do.
       if (!this.#step(each.task)) continue
-      worked = true
+      done = done !== 'worked' && each.task.wroteOnly ? 'wrote' : 'worked'
       const after = performance.now()
       each.busyMs += after - before
       before = after
     }
     signals.endRound(worker)
-    return worked
+    return done
   }
 
   #step(task: Task): boolean {

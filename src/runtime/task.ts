@@ -154,7 +154,13 @@ export class Task {
     const recorded = this.#recorder !== undefined && this.#record(this.#recorder)
     const worked = this.#work()
     const wrote = this.#snapshots.write(!worked)
+    this.#wroteOnly = wrote && !worked && !recorded
     return worked || wrote || recorded
+  }
+
+  /** The last step wrote a part of a snapshot, because there was nothing else to do. */
+  get wroteOnly(): boolean {
+    return this.#wroteOnly
   }
 
   #work(): boolean {
@@ -188,7 +194,7 @@ export class Task {
   /** Whether a step would find something to do; asked a last time before the worker sleeps. */
   get ready(): boolean {
     if (this.#state === 'closed' || this.#stoppedFor !== 0) return false
-    if (this.#snapshots.busy || (this.#isUrgent && this.#caughtUp && !this.#chain.full)) return true
+    if (this.#snapshots.waitMs === 0 || (this.#isUrgent && this.#caughtUp && !this.#chain.full)) return true
     if (this.#recorder !== undefined && this.#gate.canTakeAhead(this.#recorder)) return true
     if (this.#held) return this.#controlReadable
     if (!this.#replay.done && !this.#parts.backpressure.full) return true
@@ -208,12 +214,17 @@ export class Task {
 
   /** When a step should be tried again though nobody rings: a timer is due, or a source had nothing. */
   nextWakeup(): number {
+    return Math.min(this.#nextWork(), this.#parts.clock.now() + this.#snapshots.waitMs)
+  }
+
+  #nextWork(): number {
     if (this.#held) return this.#chain.nextProcessingTime(true)
     // Whoever makes room rings; until then no timer can fire.
     if (this.#parts.backpressure.full) return Number.POSITIVE_INFINITY
     return Math.min(this.#retrySourceAt, this.nextTimer)
   }
 
+  #wroteOnly = false
   #retrySourceAt = Number.POSITIVE_INFINITY
 
   /** Whoever feeds the source knows that it has something: it is asked at the next step. */

@@ -70,29 +70,35 @@ function writerOf() {
       ...changes,
     })
   }
-  return { writer, state, log, acknowledged, begin, clock }
+  /** When it is time for one. */
+  const slice = (): boolean => {
+    const { waitMs } = writer
+    if (Number.isFinite(waitMs)) clock.ms += waitMs
+    return writer.write(true)
+  }
+  return { writer, state, log, acknowledged, begin, clock, slice }
 }
 
 describe('the writer of snapshots', () => {
   test('acknowledges a snapshot of nothing without waiting for more than a slice', async () => {
     const { writer, log, begin } = writerOf()
-    expect([writer.busy, writer.write(true)]).toEqual([false, false])
+    expect([writer.waitMs, writer.write(true)]).toEqual([Number.POSITIVE_INFINITY, false])
     begin(1)
-    expect(writer.busy).toBe(true)
+    expect(writer.waitMs).toBe(0)
     expect(writer.write(true)).toBe(true)
-    expect(writer.busy).toBe(false)
+    expect(writer.waitMs).toBe(Number.POSITIVE_INFINITY)
     await turns()
     expect(log).toEqual(['ack 1 0 bytes'])
   })
 
   test('writes in slices, sends all together and only then acknowledges', async () => {
-    const { writer, log, begin } = writerOf()
+    const { writer, log, begin, slice } = writerOf()
     begin(1, [chunkOf(1), chunkOf(2), chunkOf(3), chunkOf(4), chunkOf(5), chunkOf(6)])
     let slices = 0
-    while (writer.write(true)) {
+    while (slice()) {
       slices++
       await turns()
-      if (writer.busy) expect(log).toEqual([])
+      if (writer.waitMs !== Number.POSITIVE_INFINITY) expect(log).toEqual([])
     }
     expect(slices).toBeGreaterThan(1)
     expect(log).toEqual(['1 count-1 1,2,3,4,5,6', 'ack 1 60 bytes'])
@@ -109,31 +115,22 @@ describe('the writer of snapshots', () => {
     expect(log).toEqual(['1 count-1 1', '1 count-1 2,3', `ack 1 ${(600 << 10) + 20} bytes`])
   })
 
-  test('leaves the thread to others for four times as long as a slice took, as long as they have anything to do', () => {
+  test.each([false, true])('leaves the thread to others for four times as long as a slice took, idle: %s', (idle) => {
     const { writer, begin, clock } = writerOf()
     clock.perLook = 0
     begin(1, [chunkOf(1), chunkOf(2), chunkOf(3), chunkOf(4)])
     clock.perLook = 0.5
     // The clock is looked at before the slice, after its row, and at its end: it takes 1 ms.
-    expect(writer.write(false)).toBe(true)
+    expect(writer.write(idle)).toBe(true)
     clock.perLook = 0
-    expect(writer.write(false)).toBe(false)
+    expect([writer.write(idle), writer.waitMs]).toEqual([false, 4])
     clock.ms += 3.9
-    expect(writer.write(false)).toBe(false)
+    expect(writer.write(idle)).toBe(false)
     clock.ms += 0.2
-    expect(writer.write(false)).toBe(true)
-    expect(writer.busy).toBe(false)
+    expect([writer.waitMs, writer.write(idle), writer.waitMs]).toEqual([0, true, Number.POSITIVE_INFINITY])
   })
 
-  test('does not wait for others that have nothing to do', () => {
-    const { writer, begin, clock } = writerOf()
-    clock.perLook = 10
-    begin(1, [chunkOf(1), chunkOf(2)])
-    expect([writer.write(true), writer.write(false)]).toEqual([true, false])
-    expect([writer.write(true), writer.busy]).toEqual([true, false])
-  })
-
-  test('takes a third of the thread for a snapshot that has been under way for long', () => {
+  test('takes a third of the thread for a snapshot that has been under way for long, and all that nobody wants', () => {
     const { writer, begin, clock } = writerOf()
     clock.perLook = 0
     begin(1, [chunkOf(1), chunkOf(2), chunkOf(3), chunkOf(4)])
@@ -144,32 +141,34 @@ describe('the writer of snapshots', () => {
     clock.ms += 1.9
     expect(writer.write(false)).toBe(false)
     clock.ms += 0.2
+    clock.perLook = 0.5
     expect(writer.write(false)).toBe(true)
+    expect(writer.write(true)).toBe(true)
   })
 
   test('finishes a snapshot before the next one, and chunks of each are sent under its own number', async () => {
-    const { writer, log, begin, clock } = writerOf()
+    const { writer, log, begin, clock, slice } = writerOf()
     clock.perLook = 10
     begin(1, [chunkOf(1), chunkOf(2)])
-    writer.write(true)
+    slice()
     writer.finish()
     writer.finish()
     begin(2, [chunkOf(3)])
-    writer.write(true)
+    slice()
     await turns()
     expect(log).toEqual(['1 count-1 1,2', '2 count-1 3', 'ack 1 20 bytes', 'ack 2 10 bytes'])
   })
 
   test('acknowledges in the order of checkpoints, whatever is ready first', async () => {
-    const { writer, log, begin } = writerOf()
+    const { log, begin, slice } = writerOf()
     const slow = Promise.withResolvers<PreparedSink>()
     const channels = Promise.withResolvers<readonly InFlight[]>()
     begin(1, [], { prepared: [slow.promise] })
-    writer.write(true)
+    slice()
     begin(2, [], { inFlight: channels.promise })
-    writer.write(true)
+    slice()
     begin(3)
-    writer.write(true)
+    slice()
     await turns()
     expect(log).toEqual([])
     channels.resolve([])
@@ -181,13 +180,13 @@ describe('the writer of snapshots', () => {
   })
 
   test('adds what sinks have staged and what was on its way, and leaves out what is nothing', async () => {
-    const { writer, acknowledged, begin } = writerOf()
+    const { acknowledged, begin, slice } = writerOf()
     const staged = { operator: 'out', committables: [new Uint8Array([7])] }
     const inFlight: readonly InFlight[] = [{ channel: '0:0:0', batches: [{ values: encodeValue(['a']), timestamps: [1] }] }]
     begin(1, [], { prepared: [Promise.resolve(staged)], inFlight: Promise.resolve(inFlight) })
-    writer.write(true)
+    slice()
     begin(2, [], { inFlight: Promise.resolve([]) })
-    writer.write(true)
+    slice()
     await turns()
     expect(acknowledged).toEqual([
       { ...SNAPSHOT, operators: [{ ...SNAPSHOT.operators[0], committables: staged.committables }], inFlight },
