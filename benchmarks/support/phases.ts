@@ -103,7 +103,7 @@ async function onWindow(job: JobProcess<SeriesOutcome>, interval: number, length
   const toMs = fromMs + 1000 * windowSeconds(interval, lengths)
   const window = watch(job, fromMs, toMs)
   for (let nextMs = beganMs; nextMs < toMs; nextMs = slotBehind(nextMs, 1000 * interval)) {
-    await pause(nextMs - Date.now())
+    await pause(Math.max(0, nextMs - Date.now()))
     await job.checkpoint()
   }
   return { interval, ...(await window) }

@@ -6,12 +6,16 @@ import { heapUse } from './thread-heap.ts'
 /**
  * A slice of writing is followed by so many times its own length without one. Records that come at half of what the thread can take do not pile up
  * meanwhile, and whatever else wants the processors, the main thread above all, does not have to take them from a thread that never rests. A snapshot
- * that takes long gets more of the thread, and all that nobody else wants.
+ * that takes long gets more of the thread, and all that nobody else wants. In a thread that has hardly rested since the last one, records wait anyway, and each
+ * that changes what is still to be written costs more: there a snapshot is over soon.
  */
 const OTHERS_SHARE = 4
 const OTHERS_SHARE_LATER = 2
 const LATER_MS = 200
 const SLICE_MS = 0.2
+const REST_SHARE_MIN = 0.15
+const OTHERS_SHARE_SATURATED = 0.5
+const SLICE_SATURATED_MS = 1
 /** Chunks that wait to be sent; beyond it they go without waiting for the rest. */
 const SEND_BYTES = 1 << 19
 
@@ -51,7 +55,18 @@ export class SnapshotWriter {
   readonly #state: WrittenState
   readonly #receiver: SnapshotReceiver
   readonly #now: () => number
-  #writing: { readonly cut: CutSnapshot; readonly cutAtMs: number; readonly done: () => void; bytes: number } | undefined
+  #writing:
+    | {
+        readonly cut: CutSnapshot
+        readonly cutAtMs: number
+        readonly isSaturated: boolean
+        readonly done: () => void
+        bytes: number
+      }
+    | undefined
+  /** Since the last cut. */
+  #restedMs = 0
+  #lastCutMs = Number.NEGATIVE_INFINITY
   #unsent = new Map<string, DeltaChunk[]>()
   #unsentBytes = 0
   #lastAcknowledgement: Promise<void> = Promise.resolve()
@@ -71,7 +86,12 @@ export class SnapshotWriter {
   /** Takes a snapshot right after its cut. */
   begin(cut: CutSnapshot): void {
     const written = Promise.withResolvers<void>()
-    const writing = { cut, cutAtMs: this.#now(), done: written.resolve, bytes: 0 }
+    const cutAtMs = this.#now()
+    // The first has nobody to be compared with.
+    const isSaturated = Number.isFinite(this.#lastCutMs) && this.#restedMs < REST_SHARE_MIN * (cutAtMs - this.#lastCutMs)
+    const writing = { cut, cutAtMs, isSaturated, done: written.resolve, bytes: 0 }
+    this.#restedMs = 0
+    this.#lastCutMs = cutAtMs
     this.#writing = writing
     const before = this.#lastAcknowledgement
     this.#lastAcknowledgement = Promise.all([before, written.promise, cut.inFlight, ...cut.prepared])
@@ -103,13 +123,20 @@ export class SnapshotWriter {
   write(idle: boolean): boolean {
     if (this.#writing === undefined) return false
     const nowMs = this.#now()
-    const later = nowMs - this.#writing.cutAtMs >= LATER_MS
+    const { cutAtMs, isSaturated } = this.#writing
+    const later = nowMs - cutAtMs >= LATER_MS
     if (nowMs < this.#othersUntilMs && !(idle && later)) return false
-    this.#sliceEndMs = nowMs + SLICE_MS
+    this.#sliceEndMs = nowMs + (isSaturated ? SLICE_SATURATED_MS : SLICE_MS)
     this.#proceed(this.#expired)
     const endMs = this.#now()
-    this.#othersUntilMs = endMs + (endMs - nowMs) * (later ? OTHERS_SHARE_LATER : OTHERS_SHARE)
+    this.#othersUntilMs =
+      endMs + (endMs - nowMs) * (isSaturated ? OTHERS_SHARE_SATURATED : later ? OTHERS_SHARE_LATER : OTHERS_SHARE)
     return true
+  }
+
+  /** The thread had nothing to do for so long. */
+  rest(ms: number): void {
+    this.#restedMs += ms
   }
 
   /** In how many milliseconds it is time for a slice; `Infinity` when there is none to write. */

@@ -144,7 +144,10 @@ export class TaskLoop implements Loop {
       return false
     }
     const timer = Math.min(...this.#tasks.map(({ task }) => task.nextWakeup())) - now()
+    const beganMs = performance.now()
     await doorbells.sleep(worker, Math.max(1, Math.min(SLEEP_MAX_MS, timer)))
+    const sleptMs = performance.now() - beganMs
+    for (const { task } of this.#tasks) task.rest(sleptMs)
     return true
   }
 }

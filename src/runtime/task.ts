@@ -158,6 +158,11 @@ export class Task {
     return worked || wrote || recorded
   }
 
+  /** The thread had nothing to do for so long, and slept. */
+  rest(ms: number): void {
+    this.#snapshots.rest(ms)
+  }
+
   /** The last step wrote a part of a snapshot, because there was nothing else to do. */
   get wroteOnly(): boolean {
     return this.#wroteOnly

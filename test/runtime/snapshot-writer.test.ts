@@ -130,6 +130,36 @@ describe('the writer of snapshots', () => {
     expect([writer.waitMs, writer.write(idle), writer.waitMs]).toEqual([0, true, Number.POSITIVE_INFINITY])
   })
 
+  test('takes two thirds of a thread that has hardly rested since the last snapshot', async () => {
+    const { writer, begin, clock, log } = writerOf()
+    begin(1)
+    writer.write(true)
+    clock.perLook = 0
+    clock.ms += 1000
+    writer.rest(100)
+    begin(2, [chunkOf(1), chunkOf(2), chunkOf(3), chunkOf(4)])
+    clock.ms += 50
+    clock.perLook = 0.75
+    expect(writer.write(false)).toBe(true)
+    clock.perLook = 0
+    expect(writer.waitMs).toBeCloseTo(0.5 * 2.25)
+    clock.ms += 2
+    clock.perLook = 0.75
+    expect(writer.write(false)).toBe(true)
+    await turns()
+    expect(log.at(-1)).toBe('ack 2 40 bytes')
+    // It rests, and the next snapshot has time.
+    clock.perLook = 0
+    clock.ms += 1000
+    writer.rest(300)
+    begin(3, [chunkOf(1), chunkOf(2)])
+    clock.ms += 50
+    clock.perLook = 0.5
+    expect(writer.write(false)).toBe(true)
+    clock.perLook = 0
+    expect(writer.waitMs).toBeCloseTo(4)
+  })
+
   test('takes a third of the thread for a snapshot that has been under way for long, and all that nobody wants', () => {
     const { writer, begin, clock } = writerOf()
     clock.perLook = 0
