@@ -9,13 +9,16 @@ import { heapUse } from './thread-heap.ts'
  * that takes long gets more of the thread, and all that nobody else wants. In a thread that has hardly rested since the last one, records wait anyway, and each
  * that changes what is still to be written costs more: there a snapshot is over soon.
  */
-const OTHERS_SHARE = 4
-const OTHERS_SHARE_LATER = 2
-const LATER_MS = 200
-const SLICE_MS = 0.2
+interface SnapshotPace {
+  readonly sliceMs: number
+  /** Times the length of a slice. */
+  readonly othersShare: number
+}
+const UNHURRIED: SnapshotPace = { sliceMs: 0.2, othersShare: 4 }
+const LATE: SnapshotPace = { sliceMs: 0.2, othersShare: 2 }
+const LATE_FROM_MS = 200
+const SATURATED: SnapshotPace = { sliceMs: 1, othersShare: 0.5 }
 const REST_SHARE_MIN = 0.15
-const OTHERS_SHARE_SATURATED = 0.5
-const SLICE_SATURATED_MS = 1
 /** Chunks that wait to be sent; beyond it they go without waiting for the rest. */
 const SEND_BYTES = 1 << 19
 
@@ -124,13 +127,13 @@ export class SnapshotWriter {
     if (this.#writing === undefined) return false
     const nowMs = this.#now()
     const { cutAtMs, isSaturated } = this.#writing
-    const later = nowMs - cutAtMs >= LATER_MS
-    if (nowMs < this.#othersUntilMs && !(idle && later)) return false
-    this.#sliceEndMs = nowMs + (isSaturated ? SLICE_SATURATED_MS : SLICE_MS)
+    const isLate = nowMs - cutAtMs >= LATE_FROM_MS
+    if (nowMs < this.#othersUntilMs && !(idle && isLate)) return false
+    const pace = isSaturated ? SATURATED : isLate ? LATE : UNHURRIED
+    this.#sliceEndMs = nowMs + pace.sliceMs
     this.#proceed(this.#expired)
     const endMs = this.#now()
-    this.#othersUntilMs =
-      endMs + (endMs - nowMs) * (isSaturated ? OTHERS_SHARE_SATURATED : later ? OTHERS_SHARE_LATER : OTHERS_SHARE)
+    this.#othersUntilMs = endMs + pace.othersShare * (endMs - nowMs)
     return true
   }
 

@@ -76,6 +76,8 @@ export class TaskLoop implements Loop {
     let turnEnd = performance.now() + TURN_MS
     while (!this.#stopped) {
       const done = this.#round()
+      // Also where no turn lasts as long as that: state grows by few records as well.
+      if (done !== 'worked') this.#parts.memory.keep()
       if (done === 'nothing') {
         this.#publish()
         if (!(await this.#sleep())) continue

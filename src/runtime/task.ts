@@ -148,6 +148,7 @@ export class Task {
 
   /** Does a piece of work. False when there was none to do. */
   step(): boolean {
+    this.#wroteOnly = false
     if (this.#state === 'closed') return false
     if (this.#stoppedFor !== 0) return this.#standStill()
     if (this.#isUrgent && this.#takeUrgentSnapshot()) return true

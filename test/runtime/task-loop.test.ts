@@ -70,3 +70,31 @@ test('a task that fails when its turn is over and it sends what it has fails alo
   expect(failed).toEqual(['Error: a value that cannot be sent'])
   expect([failing[0]!.flushed, failing[1]!.flushed, other.flushed]).toEqual([1, 0, 3])
 })
+
+test('a thread that sleeps between its records keeps its memory within the limit too', async () => {
+  let steps = 0
+  let looks = 0
+  const light = {
+    ...{ state: 'running', ready: false, wroteOnly: false },
+    step: () => ++steps % 2 === 1,
+    flush: () => true,
+    nextWakeup: () => performance.now(),
+    publishCounters: () => (steps >= 20 ? loop.stop() : undefined),
+    rest: () => undefined,
+  }
+  const memory = new StateMemory(
+    () => {
+      looks++
+      return []
+    },
+    1,
+    () => undefined,
+  )
+  const loop = new TaskLoop({
+    ...{ doorbells: new Doorbells(1), worker: 0, now: () => performance.now(), signals: new Signals(1), memory },
+    onFailed: (_, error) => expect.fail(error.message),
+  })
+  loop.add([{ task: light as unknown as Task, place: 0 }])
+  await loop.run()
+  expect(looks).toBeGreaterThan(0)
+})
