@@ -14,6 +14,7 @@ export const MODES = ['aligned', 'unaligned', 'stop-the-world'] as const
 export const STATES = ['1mb', '16mb', '100mb', '1gb'] as const
 export const CHANGES = ['all', 'tenth'] as const
 
+export type Mode = (typeof MODES)[number]
 export type Part = (typeof PARTS)[number]
 
 /** One process that goes through the intervals. */
@@ -42,7 +43,7 @@ const LONG_RUN_MINUTES = 30
 
 export const FLAGS = {
   part: `<names>   ${PARTS.join(', ')} (default: all)`,
-  modes: `<names>  how barriers pass, in topology: ${MODES.join(', ')}`,
+  modes: `<names>  how barriers pass: ${MODES.join(', ')} (default: all in topology, aligned in state)`,
   intervals: '<seconds>  such as 1,0.5',
   state: `<names>  ${STATES.join(', ')}; 1gb only when it is named, or in ${LONG_RUN_MINUTES} minutes and more`,
   changes: `<names>  which keys change: ${CHANGES.join(', ')}`,
@@ -65,14 +66,31 @@ export function stateCases({ quick, keys: given, minutes = 0, flags }: Benchmark
   )
   const states = flags['state'] === undefined ? usual : chosen(flags['state'], '--state', STATES)
   if (states.includes('1gb') && !hasRoom()) throw new UsageError('--state 1gb needs 10 GiB of free memory')
+  const modes: readonly Mode[] = flags['modes'] === undefined ? ['aligned'] : chosen(flags['modes'], '--modes', MODES)
   return states.flatMap((state) =>
-    chosen(flags['changes'], '--changes', CHANGES).map((changes) => {
+    chosen(flags['changes'], '--changes', CHANGES).flatMap((changes) => {
       const { width, keys = SIZES[state].keys } = { width: SIZES[state].width, ...(given === undefined ? {} : { keys: given }) }
       const hot = changes === 'all' ? keys : Math.ceil(keys / 10)
-      const spec = { job: 'keyed-state', flags: { keys, hot, width, parallelism: PARALLELISM } }
-      return { name: `${state}, ${changes} of the keys change`, spec, intervals, loadedAfter: PARALLELISM * keys }
+      return modes.map((mode) => ({
+        name: nameOf(`${state}, ${changes} of the keys change`, mode),
+        spec: { job: 'keyed-state', flags: { keys, hot, width, mode, parallelism: PARALLELISM } },
+        intervals,
+        loadedAfter: PARALLELISM * keys,
+      }))
     }),
   )
+}
+
+function nameOf(state: string, mode: Mode): string {
+  return mode === 'aligned' ? state : `${state}, ${mode}`
+}
+
+/** What a case is compared with in which all stand still: the same with barriers that are aligned. */
+export function alignedFor(name: string): string | undefined {
+  const stopped: Mode = 'stop-the-world'
+  if (name === stopped) return 'aligned' satisfies Mode
+  const state = name.slice(0, -`, ${stopped}`.length)
+  return name === nameOf(state, stopped) ? state : undefined
 }
 
 function hasRoom(): boolean {

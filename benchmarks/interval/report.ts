@@ -2,6 +2,7 @@ import type { IntervalResult } from '../interval.ts'
 import type { Environment } from '../support/environment.ts'
 import { lineChart } from '../support/line-chart.ts'
 import { percent, perSecond, renderTable, spreadIn } from '../support/table.ts'
+import { alignedFor } from './cases.ts'
 import type { Curve, IntervalPoint } from './curve.ts'
 
 /* The figures of `interval` as text and pictures. */
@@ -17,7 +18,7 @@ export function report({ environment, revisionAtEnd, topology, state, empty }: I
       : `\nan empty checkpoint of ${empty.tasks} tasks: ${empty.durationMs.median.toFixed(1)} ms from trigger to durable ` +
         `(${empty.durationMs.min.toFixed(1)} - ${empty.durationMs.max.toFixed(1)}, p99 ${empty.p99Ms.toFixed(1)}), ` +
         `${empty.cpuMs.toFixed(1)} ms of processor time, over ${empty.checkpoints}\n`
-  return `${curves.join('\n')}${versus(topology)}${nothing}\nthe output of every run was verified\n${edited}`
+  return `${curves.join('\n')}${versus([...topology, ...state])}${nothing}\nthe output of every run was verified\n${edited}`
 }
 
 function section({ name, intervals, fit, recordsPerSecondOff, runs }: Curve): string {
@@ -41,14 +42,16 @@ function section({ name, intervals, fit, recordsPerSecondOff, runs }: Curve): st
 }
 
 /** How much less asynchronous barriers cost than standing still, at each interval that both have. */
-function versus(topology: readonly Curve[]): string {
-  const [aligned, stopped] = ['aligned', 'stop-the-world'].map((mode) => topology.find(({ name }) => name === mode))
-  if (aligned === undefined || stopped === undefined) return ''
-  const lines = stopped.intervals.map(({ seconds, loss }) => {
-    const own = aligned.intervals.find((point) => point.seconds === seconds)!
-    return `every ${seconds} s stop-the-world loses ${percent(loss.median)}, aligned ${percent(own.loss.median)}: ${timesOf(loss.median, own.loss.median)}\n`
+function versus(curves: readonly Curve[]): string {
+  const lines = curves.flatMap(({ name, intervals }) => {
+    const aligned = curves.find((curve) => curve.name === alignedFor(name))
+    return intervals.map(({ seconds, loss }) => {
+      const own = aligned?.intervals.find((point) => point.seconds === seconds)
+      if (own === undefined) return ''
+      return `every ${seconds} s, ${name}: loses ${percent(loss.median)}, aligned ${percent(own.loss.median)}: ${timesOf(loss.median, own.loss.median)}\n`
+    })
   })
-  return `\n${lines.join('')}`
+  return lines.every((line) => line === '') ? '' : `\n${lines.join('')}`
 }
 
 function timesOf(more: number, less: number): string {

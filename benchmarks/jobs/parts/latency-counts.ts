@@ -8,8 +8,8 @@ const FINE_BELOW_MS = 1000
 const FINE_CELLS = FINE_PER_MS * FINE_BELOW_MS
 const CELLS = FINE_CELLS + 900_000
 
-/** A cell and how often, and so on: what travels. */
-export type SparseCounts = readonly number[]
+/** A cell and how often, and so on: what travels. As a typed array between threads, where a thousand numbers would be looked at one by one. */
+export type SparseCounts = ArrayLike<number>
 
 export class LatencyCounts {
   readonly #cells = new Uint32Array(CELLS)
@@ -35,7 +35,7 @@ export class LatencyCounts {
   }
 
   /** All counts; they begin anew. */
-  take(): SparseCounts {
+  take(): readonly number[] {
     const counts: number[] = []
     for (let cell = this.#least; cell <= this.#most; cell++) {
       if (this.#cells[cell] !== 0) counts.push(cell, this.#cells[cell]!)

@@ -24,7 +24,7 @@ interface Measured {
   readonly fromMs: number
   readonly toMs: number
   /** A millisecond and the records that were due in it, and so on. */
-  readonly due: readonly number[]
+  readonly due: SparseCounts
 }
 
 export interface Latencies {
@@ -124,11 +124,11 @@ class LatencyWriter {
       checkpoint,
       records: this.#records,
       sum: this.#sum,
-      output: this.#output.take(),
+      output: Float64Array.from(this.#output.take()),
       // Of what was not measured there are none.
       fromMs: this.#fromMs === 0 ? Number.MAX_VALUE : this.#fromMs,
       toMs: this.#toMs,
-      due: this.#due,
+      due: Float64Array.from(this.#due),
     }
     this.#records = this.#sum = 0
     this.#due = []
