@@ -56,6 +56,7 @@ export { early, onCount, onProcessingTime, onWatermark } from '../operators/wind
 export type { JobResult } from './control/job-manager.ts'
 export type { RestartOptions } from './control/restart-strategy.ts'
 export type { BarrierMode, CheckpointOptions, ExchangeMode, Guarantee, JobOptions, RunOptions } from './control/settings.ts'
+export type { BadRecord, BadRecordPolicy } from './core/bad-record.ts'
 export type { ByteSize } from './core/bytes.ts'
 export type { ErrorCode } from './core/errors.ts'
 export { SluiceError } from './core/errors.ts'

@@ -23,6 +23,8 @@ export class AsyncCall {
   result: unknown
   /** What the last attempt failed with. */
   error: unknown
+  /** There is no result: the job passes over the record, when its turn comes. */
+  isRefused = false
   /** When it has taken too long; `Infinity` for never. */
   deadlineMs = Number.POSITIVE_INFINITY
   /** Neighbours among the calls under way, in the order in which they began. */

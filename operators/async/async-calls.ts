@@ -102,11 +102,19 @@ export class AsyncCalls {
 
   #backOff(call: AsyncCall, error: unknown): void {
     const { attempts, delayMs, factor, maxDelayMs, accepts } = this.#settings.retry
-    if (call.attempt >= attempts || !guarded(this.#context, () => accepts(error))) throw this.#context.failure(error)
+    if (call.attempt >= attempts || !guarded(this.#context, () => accepts(error))) return this.#giveUp(call, error)
     call.state = 'backing-off'
     call.error = error
     const backOffMs = this.#hurried ? 0 : Math.min(maxDelayMs, delayMs * factor ** (call.attempt - 1))
     this.#retries.push(call, this.#context.clock.now() + Math.round(backOffMs))
+  }
+
+  /** Bad records leave in their turn, as results do: what a checkpoint stores as under way is in nobody's hands yet. */
+  #giveUp(call: AsyncCall, error: unknown): void {
+    if (!this.#context.passesOverBadRecords) throw this.#context.failure(error)
+    call.error = error
+    call.isRefused = true
+    this.#complete(call, undefined)
   }
 
   /** When something is due by the clock; `Infinity` for never. */

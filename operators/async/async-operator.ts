@@ -94,7 +94,8 @@ export abstract class AsyncOperator implements Operator {
       this.#begun--
       cell.timestamp = call.timestamp
       cell.split = call.split
-      output.onRecord(call.result)
+      if (call.isRefused) this.context.refuse(call.value, call.error)
+      else output.onRecord(call.result)
     }
     cell.timestamp = timestamp
     cell.split = split

@@ -131,8 +131,9 @@ class CsvReader<T> implements SplitReader<T, number> {
     const isParsed = typeof fields === 'number'
     // The parser counts lines from the beginning of what it was given, which would only mislead.
     const what = isParsed ? `${fields} fields instead of ${width}` : messageOf(fields).replace(/ (?:at|on) line \d+/, '')
-    const details = isParsed ? {} : { cause: fields }
-    return malformed(record.path, record.offset, `not CSV: ${what}, in ${excerpt(record.text())}`, details)
+    const text = record.text()
+    const details = { record: text, ...(isParsed ? {} : { cause: fields }) }
+    return malformed(record.path, record.offset, `not CSV: ${what}, in ${excerpt(text)}`, details)
   }
 
   /** The names of the columns from the beginning of the file; `undefined` when there are none (in a file that grows, none yet). */

@@ -62,22 +62,33 @@ export class InputFile {
   }
 }
 
-/** The number, from 1, of the line at `offset`. Reads the whole file up to there, so it is for error messages only. */
+/** The line that was last asked for: a job that passes over bad records asks for many of one file, one behind the other. */
+let lastLine = { path: '', offset: 0, line: 1 }
+
+/** The number, from 1, of the line at `offset`. Reads the file up to there, at worst from its beginning, so it is for error messages only. */
 export function lineNumberAt(path: string, offset: number): number {
+  const isBehind = lastLine.path === path && lastLine.offset <= offset
+  const known = isBehind ? lastLine : { path, offset: 0, line: 1 }
+  const line = known.line + newlinesBetween(path, known.offset, offset)
+  lastLine = { path, offset, line }
+  return line
+}
+
+function newlinesBetween(path: string, from: number, end: number): number {
   const file = new InputFile(path)
-  const block = Buffer.allocUnsafe(BLOCK_BYTES)
-  let line = 1
+  const block = Buffer.allocUnsafe(Math.min(BLOCK_BYTES, end - from))
+  let newlines = 0
   try {
-    for (let at = 0; at < offset; ) {
-      const bytes = file.read(block, 0, Math.min(block.length, offset - at), at)
+    for (let at = from; at < end; ) {
+      const bytes = file.read(block, 0, Math.min(block.length, end - at), at)
       if (bytes === 0) break
-      line += countNewlines(block.subarray(0, bytes))
+      newlines += countNewlines(block.subarray(0, bytes))
       at += bytes
     }
   } finally {
     file.close()
   }
-  return line
+  return newlines
 }
 
 function countNewlines(bytes: Buffer): number {

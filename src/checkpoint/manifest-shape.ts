@@ -56,6 +56,7 @@ const isOperator = fields({
   watermark: isNumber,
   watermarkFloors: optional(listOf(fields({ first: isCount, last: isCount, watermark: isNumber }))),
   records: isNumber,
+  badRecords: optional(isCount),
   state: optional(isBytes),
   holdsKeys: optional(isBoolean),
   pending: optional(isBoolean),

@@ -2,7 +2,7 @@ import { groupsOfSubtask } from '../core/key-groups.ts'
 import { WATERMARK_END, WATERMARK_NONE } from '../core/time.ts'
 import type { ExecutionPlan, OperatorPlan, TaskPlan } from '../graph/execution-plan.ts'
 import { channelsOfEdge, subtaskName } from '../graph/execution-plan.ts'
-import type { OperatorRestore, SplitState, SubtaskRestore } from '../protocol/messages.ts'
+import type { OperatorRestore, OperatorSnapshot, SplitState, SubtaskRestore } from '../protocol/messages.ts'
 import type { FormerExchange, Place } from './former-exchanges.ts'
 import { formerExchanges, placesOf, renamedChannels } from './former-exchanges.ts'
 import type { DealtInFlight } from './in-flight.ts'
@@ -122,12 +122,16 @@ function restoreOperator(
   const groups = groupsOfSubtask(subtask, task.parallelism, maxParallelism)
   const deltas = operator.keyed ? unfolded.deltas : []
   const watermark = minimum(sources.map((share) => share.operator.watermark))
+  // A count belongs to the job, not to a place: when the places have changed, the first one carries the sum.
+  const counted = (count: (snapshot: OperatorSnapshot) => number): number =>
+    own !== undefined ? count(own.operator) : subtask === 0 ? sum(former.map((share) => count(share.operator))) : 0
+  const badRecords = counted((snapshot) => snapshot.badRecords ?? 0)
   return {
     watermark,
     rescaled: own === undefined && former.length > 0,
     watermarkFloors: operator.keyed ? floorsOf(former, groups, watermark, maxParallelism) : [],
-    // A count belongs to the job, not to a place: when the places have changed, the first one carries the sum.
-    records: own !== undefined ? own.operator.records : subtask === 0 ? sum(former.map((share) => share.operator.records)) : 0,
+    records: counted(({ records }) => records),
+    ...(badRecords === 0 ? {} : { badRecords }),
     states: sources.flatMap((share) => (share.operator.state === undefined ? [] : [share.operator.state])),
     splits: dealSplits(former, task.parallelism, subtask),
     deltas: deltas.filter((delta) => delta.firstGroup <= groups.last && delta.lastGroup >= groups.first).map(unfolded.read),

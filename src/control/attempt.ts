@@ -73,6 +73,8 @@ type RunningMessage = Exclude<FromWorker, { type: 'failed' | 'graph-built' | 'de
 
 /** What the person who watches the job wants to know. */
 export interface AttemptObserver extends CheckpointObserver {
+  /** A record was passed over: the first one of its operator and subtask. */
+  onBadRecord(error: SluiceError): void
   onDeployed(counters: SharedArrayBuffer, pending: () => Checkpointing['pending']): void
 }
 
@@ -236,6 +238,8 @@ export class Attempt implements WorkerListener {
         return checkpointing.onProgress(message.checkpoint, message.subtask, message.phase)
       case 'acknowledge':
         return checkpointing.onAcknowledge(message.checkpoint, message.snapshot, message.timing)
+      case 'bad-record':
+        return this.#parts.observer.onBadRecord(fromWireError(message.error))
       case 'memory-pressure':
         return checkpointing.onMemoryPressure(message.severe)
       default:

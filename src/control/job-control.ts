@@ -93,4 +93,6 @@ export interface TaskStatus {
   readonly watermark: number | 'end' | null
   /** Records that came too late. */
   readonly late: number
+  /** Bad records that were passed over. */
+  readonly bad: number
 }

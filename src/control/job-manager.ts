@@ -36,6 +36,8 @@ export interface JobResult {
   readonly recordsIn: number
   /** Records that sinks took, counted likewise. */
   readonly recordsOut: number
+  /** Records that were passed over or went to the dead letters (`onBadRecord`), counted likewise. */
+  readonly badRecords: number
   /** The folder of the savepoint that the stop has left, when it was asked for one. */
   readonly savepoint?: string
 }
@@ -212,6 +214,7 @@ class JobManager implements JobControl {
             : startThreads(this.#plan.workers, { job: this.#graph.job, module: this.#plan.module, earlierOutcomes }, listener),
         observer: {
           onDeployed: (counters, pending) => this.#progress.follow(counters, pending),
+          onBadRecord: (error) => this.#progress.badRecord(error),
           onFailed: (error, delayMs, tasks) => this.#progress.failed(error, delayMs, tasks),
           onCheckpoint: (record) => {
             this.#checkpoints++
@@ -341,21 +344,23 @@ class JobManager implements JobControl {
   }
 
   #result(status: JobResult['status'], savepoint: string | undefined): JobResult {
-    const records = { in: 0, out: 0 }
+    const records = { in: 0, out: 0, bad: 0 }
     const types = new Map(
       this.#plan.tasks.flatMap((task) => task.operators.map((operator) => [operator.id, operator.type] as const)),
     )
     for (const operator of this.#store.latest()?.subtasks.flatMap((subtask) => subtask.operators) ?? []) {
       if (types.get(operator.operator) === 'source') records.in += operator.records
       if (types.get(operator.operator) === 'sink') records.out += operator.records
+      records.bad += operator.badRecords ?? 0
     }
-    this.#progress.ended(status, records.in, records.out, savepoint)
+    this.#progress.ended(status, records, savepoint)
     return {
       status,
       restarts: this.#attempts?.restarts ?? 0,
       checkpoints: this.#checkpoints,
       recordsIn: records.in,
       recordsOut: records.out,
+      badRecords: records.bad,
     }
   }
 }

@@ -3,6 +3,7 @@ import type { CheckpointRecord } from '../checkpoint/checkpoint-history.ts'
 import type { SluiceError } from '../core/errors.ts'
 import type { ExecutionPlan } from '../graph/execution-plan.ts'
 import { subtaskNames, taskOfSubtask } from '../graph/execution-plan.ts'
+import type { Counter } from '../protocol/counters.ts'
 import { SubtaskCounters } from '../protocol/counters.ts'
 import type { TaskStatus } from './job-control.ts'
 
@@ -20,6 +21,7 @@ interface TaskRate {
   readonly busyPercent: number
   readonly watermark: number
   readonly late: number
+  readonly bad: number
 }
 
 interface Table {
@@ -90,6 +92,12 @@ export class Progress {
     this.note(`${error.message}; ${what} from the last checkpoint in ${(delayMs / 1000).toFixed(1)} s`)
   }
 
+  /** The first one of an operator and subtask. */
+  badRecord({ code, message, operator, subtask }: SluiceError): void {
+    if (this.#mode === 'json') return this.#json({ event: 'bad-record', code, message, operator, subtask })
+    this.note(`passed over a bad record, more of '${operator}' are only counted: ${message}`)
+  }
+
   /** A line that stays on the screen. */
   note(message: string): void {
     if (this.#mode === 'quiet') return
@@ -98,17 +106,19 @@ export class Progress {
     process.stderr.write(`${this.#plan.job}: ${message}\n`)
   }
 
-  ended(status: string, recordsIn: number, recordsOut: number, savepoint: string | undefined): void {
+  ended(status: string, records: { readonly in: number; readonly out: number; readonly bad: number }, savepoint?: string): void {
     const seconds = (performance.now() - this.#startedMs) / 1000
     if (this.#mode === 'json') {
       const left = savepoint === undefined ? {} : { savepoint }
-      return this.#json({ event: 'ended', status, recordsIn, recordsOut, seconds, ...left })
+      const bad = records.bad === 0 ? {} : { badRecords: records.bad }
+      return this.#json({ event: 'ended', status, recordsIn: records.in, recordsOut: records.out, ...bad, seconds, ...left })
     }
     if (this.#mode === 'table' && this.#rows.length > 0) this.#show()
     this.#table?.done()
     const from = savepoint === undefined ? '' : `, or anywhere with --from ${savepoint}`
     const resume = status === 'stopped' ? `; run the same command again to resume${from}` : ''
-    this.note(`${status} after ${seconds.toFixed(1)} s, ${count(recordsIn)} records read, ${count(recordsOut)} written${resume}`)
+    const counts = `${count(records.in)} records read, ${count(records.out)} written${records.bad === 0 ? '' : `, ${count(records.bad)} bad`}`
+    this.note(`${status} after ${seconds.toFixed(1)} s, ${counts}${resume}`)
   }
 
   close(): void {
@@ -133,8 +143,7 @@ export class Progress {
   tasks(): readonly TaskStatus[] {
     return this.#plan.tasks.map((task) => {
       const rows = this.#rows.filter((row) => row.task === task.id).map((row) => row.counters)
-      const sum = (counter: 'recordsIn' | 'recordsOut' | 'busyMs' | 'late'): number =>
-        rows.reduce((total, row) => total + row.get(counter), 0)
+      const sum = (counter: Counter): number => rows.reduce((total, row) => total + row.get(counter), 0)
       const watermark = Math.min(...rows.map((row) => row.get('watermark')))
       const elapsedMs = Math.max(1, performance.now() - this.#followedMs)
       return {
@@ -152,6 +161,7 @@ export class Progress {
               ? watermark
               : null,
         late: sum('late'),
+        bad: sum('bad'),
       }
     })
   }
@@ -162,8 +172,7 @@ export class Progress {
     this.#beforeMs = nowMs
     return this.#plan.tasks.map((task) => {
       const rows = this.#rows.filter((row) => row.task === task.id).map((row) => row.counters)
-      const sum = (counter: 'recordsIn' | 'recordsOut' | 'busyMs' | 'late'): number =>
-        rows.reduce((total, row) => total + row.get(counter), 0)
+      const sum = (counter: Counter): number => rows.reduce((total, row) => total + row.get(counter), 0)
       const current = { recordsIn: sum('recordsIn'), recordsOut: sum('recordsOut'), busyMs: sum('busyMs') }
       const before = this.#before.get(task.id) ?? { recordsIn: 0, recordsOut: 0, busyMs: 0 }
       this.#before.set(task.id, current)
@@ -178,6 +187,7 @@ export class Progress {
         busyPercent: Math.min(100, Math.max(0, current.busyMs - before.busyMs) / seconds / 10 / Math.max(1, rows.length)),
         watermark: Math.min(...rows.map((row) => row.get('watermark'))),
         late: sum('late'),
+        bad: sum('bad'),
       }
     })
   }
@@ -188,7 +198,8 @@ export class Progress {
 }
 
 function renderTable(job: string, tasks: readonly TaskRate[], checkpoint: string): string {
-  const header = ['operators', 'in/s', 'out/s', 'busy', 'watermark', 'late']
+  const anyBad = tasks.some(({ bad }) => bad > 0)
+  const header = ['operators', 'in/s', 'out/s', 'busy', 'watermark', 'late', ...(anyBad ? ['bad'] : [])]
   const rows = tasks.map((task) => [
     shorten(task.operators, 48),
     count(task.inPerSecond),
@@ -196,6 +207,7 @@ function renderTable(job: string, tasks: readonly TaskRate[], checkpoint: string
     `${task.busyPercent.toFixed(0)} %`,
     instant(task.watermark),
     count(task.late),
+    ...(anyBad ? [count(task.bad)] : []),
   ])
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)))
   const line = (cells: readonly string[]): string =>

@@ -1,9 +1,13 @@
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import type { CoordinatorOptions } from '../checkpoint/checkpoint-coordinator.ts'
+import type { BadRecord, BadRecordPolicy, BadRecordSettings } from '../core/bad-record.ts'
+import { BAD_RECORD_POLICIES } from '../core/bad-record.ts'
 import type { ByteSize } from '../core/bytes.ts'
 import { byteSize } from '../core/bytes.ts'
 import { messageOf, SluiceError } from '../core/errors.ts'
+import { shown } from '../core/shown.ts'
+import type { Sink } from '../core/sink.ts'
 import type { Duration } from '../core/time.ts'
 import { durationMs } from '../core/time.ts'
 import type { RestartOptions } from './restart-strategy.ts'
@@ -41,8 +45,14 @@ export interface JobOptions {
   readonly watchdog?: Duration | 'off'
   /** Default: exponential, from 1 s to 1 m, at most 10 attempts. */
   readonly restart?: RestartOptions
-  /** What becomes of a record that cannot be read. */
-  readonly onBadRecord?: 'fail'
+  /**
+   * What becomes of a record that a source cannot read (a malformed line) or a function of the job cannot take (it throws). Default: `fail`, the job
+   * does. `skip`: it is passed over and counted. `dead-letter`: it goes to `deadLetterSink` instead. What such a function had emitted or put into state
+   * before it threw stays; functions that are called with no record (timers, results of windows) and sinks always fail the job.
+   */
+  readonly onBadRecord?: BadRecordPolicy
+  /** Takes the bad records of the job, with what is wrong with each; only with `onBadRecord: 'dead-letter'`. */
+  readonly deadLetterSink?: Sink<BadRecord>
 }
 
 /** What holds for every record after a failure. */
@@ -93,6 +103,7 @@ const JOB_OPTIONS = [
   'watchdog',
   'restart',
   'onBadRecord',
+  'deadLetterSink',
 ]
 const RUN_OPTIONS = [...JOB_OPTIONS, 'module', 'fresh', 'overwrite', 'from', 'claim', 'allowDroppedState', 'quiet', 'json']
 const CHECKPOINT_OPTIONS = [
@@ -173,7 +184,6 @@ export function resolveSettings(job: JobOptions, run: RunOptions, flags: RunOpti
   const parallelism = whole(options.parallelism ?? Math.min(CPUS, maxParallelism), 'parallelism', 1, maxParallelism)
   const restart = options.restart ?? { strategy: 'exponential' }
   const guarantee = oneOf(options.guarantee ?? 'exactly-once', 'guarantee', GUARANTEES)
-  oneOf(options.onBadRecord ?? 'fail', 'onBadRecord', ['fail'])
   restartStrategy(restart)
   return {
     parallelism,
@@ -194,6 +204,23 @@ export function resolveSettings(job: JobOptions, run: RunOptions, flags: RunOpti
     ...origin(options),
     progress: options.quiet ? 'quiet' : options.json ? 'json' : 'human',
   }
+}
+
+/** How the graph treats bad records. @throws SluiceError `INVALID_OPTION` */
+export function badRecordSettings({ onBadRecord = 'fail', deadLetterSink }: JobOptions): BadRecordSettings {
+  oneOf(onBadRecord, 'onBadRecord', BAD_RECORD_POLICIES)
+  if (onBadRecord !== 'dead-letter') {
+    if (deadLetterSink === undefined) return { onBadRecord }
+    throw new SluiceError('INVALID_OPTION', `deadLetterSink is for onBadRecord 'dead-letter', and it is '${onBadRecord}'`)
+  }
+  if (typeof deadLetterSink?.createWriter === 'function') return { onBadRecord, deadLetterSink }
+  throw new SluiceError(
+    'INVALID_OPTION',
+    `onBadRecord 'dead-letter' needs a sink, and deadLetterSink is ${shown(deadLetterSink)}`,
+    {
+      hint: "give it one: deadLetterSink: writeJsonLines('out/bad-records')",
+    },
+  )
 }
 
 function checkpointSettings(options: CheckpointOptions, guarantee: Guarantee): CheckpointSettings {

@@ -77,6 +77,8 @@ export interface ErrorDetails {
   subtask?: number
   /** What the reader can do about it. */
   hint?: string
+  /** Of a record that cannot be read: its text. Stays in its thread. */
+  record?: unknown
 }
 
 /** The one error type of the public interface: a stable `code`, where it happened, and what to do. */
@@ -86,6 +88,8 @@ export class SluiceError extends Error {
   readonly operator: string | undefined
   readonly subtask: number | undefined
   readonly hint: string | undefined
+  /** Of a record that cannot be read: its text. */
+  readonly record: unknown
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -93,6 +97,7 @@ export class SluiceError extends Error {
     this.operator = details.operator
     this.subtask = details.subtask
     this.hint = details.hint
+    this.record = details.record
   }
 
   /** Whether replaying from the last checkpoint may get past this error. */
@@ -115,7 +120,12 @@ export function locateError(
     return new SluiceError(code, `${what}: ${name}${messageOf(error)}`, { ...place, cause: error })
   }
   if (error.operator !== undefined) return error
-  const details = { ...place, cause: error.cause, ...(error.hint === undefined ? {} : { hint: error.hint }) }
+  const details = {
+    ...place,
+    cause: error.cause,
+    record: error.record,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  }
   const located = new SluiceError(error.code, error.message, details)
   if (error.stack !== undefined) located.stack = error.stack
   return located

@@ -87,6 +87,10 @@ export interface OperatorContext {
   late(): void
   /** Wraps what a user's function threw, with the operator's id and subtask. A `SluiceError` keeps its code. */
   failure(error: unknown): SluiceError
+  /** The job passes over records that its functions cannot take. Where one throws in `onRecord` the chain sees to it. */
+  readonly passesOverBadRecords: boolean
+  /** Passes over a record that came before. @throws SluiceError that of `failure`, when the job or the error does not allow it */
+  refuse(value: unknown, error: unknown): void
 }
 
 /**

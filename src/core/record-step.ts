@@ -24,7 +24,12 @@ interface UserStep {
   readonly context: unknown
   /** What is thrown in the place of what the function throws. */
   readonly failure: (error: unknown) => Error
+  /** Where a job passes over bad records: told what would have been thrown, and throws it again when the record is not to blame. */
+  readonly refuse?: RefuseRecord
 }
+
+/** @throws the error, when it is not the fault of this record */
+export type RefuseRecord = (value: unknown, error: unknown) => void
 
 /** Hands every record on. */
 export interface PassStep {

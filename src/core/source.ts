@@ -45,6 +45,8 @@ export interface SourceContext {
   readonly subtask: number
   /** Milliseconds since 1970; virtual in tests. */
   now(): number
+  /** Whether a `MALFORMED_RECORD` is passed over; see `poll`. */
+  readonly passesOverBadRecords?: boolean
 }
 
 /** Reads one split. */
@@ -53,6 +55,9 @@ export interface SplitReader<T, Position = unknown> {
    * Up to about `max` records; an empty array when there is nothing just now (the engine asks again after a few milliseconds);
    * `null` at the end of the split. May return a promise, but a synchronous answer is cheaper. The engine does not call it again
    * before the promise has settled and the records have been handed on. The array belongs to the engine from then on.
+   *
+   * A record that cannot be read is a `SluiceError` of code `MALFORMED_RECORD`, with what there is of it as its `record`, thrown when those before it
+   * have been given out. `position` then stands behind it: a job that passes over bad records goes on from there.
    */
   poll(max: number): readonly T[] | null | Promise<readonly T[] | null>
   /** Where to go on after the last array that `poll` returned. */

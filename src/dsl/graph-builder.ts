@@ -1,3 +1,5 @@
+import type { BadRecordSettings } from '../core/bad-record.ts'
+import { BAD_RECORDS } from '../core/bad-record.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import { shown } from '../core/shown.ts'
@@ -73,8 +75,24 @@ export class GraphBuilder {
     this.#nodes[node]!.parallelism = parallelism
   }
 
-  graph(): StreamGraph {
-    return { job: this.#job, nodes: [...this.#nodes] }
+  graph(badRecords: BadRecordSettings = { onBadRecord: 'fail' }): StreamGraph {
+    const { onBadRecord } = badRecords
+    const graph = { job: this.#job, nodes: [...this.#nodes], onBadRecord }
+    if (onBadRecord === 'dead-letter') graph.nodes.push(deadLetters(badRecords.deadLetterSink as Sink<unknown>, this.#nodes))
+    return graph
+  }
+}
+
+/** The last node, and by a name of its own: so the ids of all others are those that they have without it. */
+function deadLetters(sink: Sink<unknown>, nodes: readonly GraphNode[]): GraphNode {
+  const senders = nodes.filter(({ body }) => body.type !== 'sink')
+  return {
+    index: nodes.length,
+    kind: kebab(sink.kind),
+    name: 'dead-letters',
+    body: { type: 'sink', sink },
+    settings: asJson(sink.settings),
+    inputs: senders.map(({ index }) => ({ node: index, output: BAD_RECORDS, partitioning: 'forward' })),
   }
 }
 

@@ -2,7 +2,7 @@ import { pathToFileURL } from 'node:url'
 import { flagsOf } from '../control/flags.ts'
 import type { JobResult } from '../control/job-manager.ts'
 import type { JobOptions, JobSettings, RunOptions } from '../control/settings.ts'
-import { resolveSettings } from '../control/settings.ts'
+import { badRecordSettings, resolveSettings } from '../control/settings.ts'
 import { SluiceError } from '../core/errors.ts'
 import { shown } from '../core/shown.ts'
 import type { Source } from '../core/source.ts'
@@ -21,7 +21,7 @@ export class Job {
   readonly #builder: GraphBuilder
 
   static {
-    insideOf = (job) => ({ graph: job.#builder.graph(), options: job.#options })
+    insideOf = (job) => ({ graph: job.#builder.graph(badRecordSettings(job.#options)), options: job.#options })
   }
 
   constructor(name: string, options: JobOptions) {
@@ -46,7 +46,7 @@ export class Job {
    * @throws SluiceError what made the job fail for good
    */
   async run(overrides: RunOptions = {}): Promise<JobResult> {
-    const graph = this.#builder.graph()
+    const graph = this.#builder.graph(badRecordSettings({ ...this.#options, ...overrides }))
     const resolve = (): JobSettings => resolveSettings(this.#options, overrides, flagsOf(process.argv.slice(2)))
     if (isWorkerOfJob()) return (await handOver(graph, resolve)) as JobResult
     const settings = resolve()

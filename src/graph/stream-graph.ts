@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { BadRecordPolicy } from '../core/bad-record.ts'
 import { SluiceError } from '../core/errors.ts'
 import type { Json } from '../core/json.ts'
 import type { Operator, OperatorContext } from '../core/operator.ts'
@@ -59,6 +60,12 @@ export interface GraphNode {
 export interface StreamGraph {
   readonly job: string
   readonly nodes: readonly GraphNode[]
+  /** Default: `fail`. */
+  readonly onBadRecord?: BadRecordPolicy
+}
+
+export function passesOverBadRecords({ onBadRecord = 'fail' }: StreamGraph): boolean {
+  return onBadRecord !== 'fail'
 }
 
 /** A node without its code: what the fingerprint covers and what a changed job is compared by. */

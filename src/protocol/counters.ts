@@ -2,7 +2,7 @@
  * What each subtask counts, in memory that the main thread reads whenever it likes: no message, no cost. One row of doubles for each
  * subtask, written by its worker alone. `aligned` is what a subtask shows the others of its alignment group; they read it, too.
  */
-export const COUNTERS = ['recordsIn', 'recordsOut', 'busyMs', 'blockedMs', 'watermark', 'late', 'aligned'] as const
+export const COUNTERS = ['recordsIn', 'recordsOut', 'busyMs', 'blockedMs', 'watermark', 'late', 'bad', 'aligned'] as const
 
 export type Counter = (typeof COUNTERS)[number]
 

@@ -123,6 +123,8 @@ export type FromWorker =
       readonly subtask: string
       readonly phase: 'alignment' | 'snapshot'
     }
+  /** A record was passed over, the first one of its operator and subtask in this attempt. */
+  | { readonly type: 'bad-record'; readonly attempt: number; readonly error: WireError }
   /** The state in memory is above its limit and cannot be evicted before the base holds more of it; `severe`: far above. */
   | { readonly type: 'memory-pressure'; readonly attempt: number; readonly severe: boolean }
   /** The subtask has seen all of its input and sent all of its results. */
@@ -218,6 +220,8 @@ export interface OperatorSnapshot {
   readonly watermarkFloors?: readonly WatermarkFloor[]
   /** Records that the operator took in, over the whole run; of sources, records that it read. */
   readonly records: number
+  /** Records that it passed over, over the whole run; absent for none. */
+  readonly badRecords?: number
   /** What `Operator.snapshot` returned. */
   readonly state?: Uint8Array<ArrayBuffer>
   /** True when there may be keyed state, in memory or in the base. */
@@ -262,6 +266,8 @@ export interface OperatorRestore {
   /** Key groups that had seen a later watermark than the one given above. */
   readonly watermarkFloors: readonly WatermarkFloor[]
   readonly records: number
+  /** Absent for none. */
+  readonly badRecords?: number
   readonly states: readonly Uint8Array<ArrayBuffer>[]
   readonly splits: readonly SplitState[]
   /** Changes that the base does not hold yet, in the order in which they apply. */

@@ -7,6 +7,7 @@ import { WATERMARK_NONE } from '../core/time.ts'
 import type { ChannelPlan, EdgePlan, ExecutionPlan, TaskPlan } from '../graph/execution-plan.ts'
 import { alignmentGroup, channelsOfEdge, subtaskName, subtaskNames, taskPlan, workerOfSubtask } from '../graph/execution-plan.ts'
 import type { StreamGraph } from '../graph/stream-graph.ts'
+import { passesOverBadRecords } from '../graph/stream-graph.ts'
 import type { ChannelReader, ChannelWriter } from '../protocol/channel.ts'
 import { LocalChannel, RemoteReader, RemoteWriter } from '../protocol/channel.ts'
 import { ColumnarCodec } from '../protocol/columnar-codec.ts'
@@ -17,6 +18,7 @@ import { RingReader, RingWriter } from '../protocol/ring.ts'
 import { Signals } from '../protocol/signals.ts'
 import type { DeltaChunk } from '../state/delta-chunk.ts'
 import type { BaseOf } from '../state/state-base.ts'
+import type { NamedExchange } from './chain-link.ts'
 import { closeAll } from './chain-link.ts'
 import { NotedReading } from './noted-reading.ts'
 import { OperatorChain } from './operator-chain.ts'
@@ -35,6 +37,8 @@ export interface WorkerReports {
   ended(subtask: string): void
   /** A source has read so far and hands nothing of it on before `noted` is called with the number of this report. */
   read(subtask: string, sequence: number, splits: readonly SplitState[], noted: (sequence: number) => void): void
+  /** A record was passed over, the first one of its operator. */
+  badRecord(error: SluiceError): void
   fail(error: unknown): void
   wake(): void
 }
@@ -192,6 +196,7 @@ class TaskBuilder {
     let late = 0
     // Of a region that has started again there is an older number.
     counters.set('late', late)
+    counters.set('bad', 0)
     const environment = {
       task,
       subtask,
@@ -207,10 +212,23 @@ class TaskBuilder {
       base: this.#baseOf,
       restored: this.#deployment.restored,
       late: () => counters.set('late', ++late),
+      onBadRecord: passesOverBadRecords(this.#graph) ? this.#onBadRecord(counters) : undefined,
       wake: () => this.#reports.wake(),
       plain: process.env['SLUICE_CHAINS'] === 'plain',
     }
     return new OperatorChain(environment, (operator, cell) => this.#exchanges(operator, subtask, cell), restore.operators)
+  }
+
+  /** Counts all, and tells of the first one of each operator: whoever watches the job wants to see one, and not a million. */
+  #onBadRecord(counters: SubtaskCounters): (error: SluiceError) => void {
+    let bad = 0
+    const told = new Set<string | undefined>()
+    return (error) => {
+      counters.set('bad', ++bad)
+      if (told.has(error.operator)) return
+      told.add(error.operator)
+      this.#reports.badRecord(error)
+    }
   }
 
   /** The cells of everybody in the group of a task; each task belongs to one at most. */
@@ -228,13 +246,13 @@ class TaskBuilder {
     )
   }
 
-  #exchanges(
-    operator: string,
-    subtask: number,
-    cell: RecordCell,
-  ): readonly { readonly output: string; readonly exchange: Exchange }[] {
+  #exchanges(operator: string, subtask: number, cell: RecordCell): readonly NamedExchange[] {
     const edges = this.#deployment.plan.edges.filter((edge) => edge.fromOperator === operator)
-    return edges.map((edge) => ({ output: edge.output, exchange: this.#exchange(edge, subtask, cell) }))
+    return edges.map((edge) => ({
+      output: edge.output,
+      toTask: edge.toTask,
+      exchange: this.#exchange(edge, subtask, cell),
+    }))
   }
 
   #exchange(edge: EdgePlan, subtask: number, cell: RecordCell): Exchange {
@@ -284,7 +302,12 @@ class TaskBuilder {
     const operator = task.operators[0]!
     const { body } = this.#graph.nodes[operator.node]!
     if (body.type !== 'source') return undefined
-    const context = { operator: operator.id, subtask, now: () => this.#clock.now() }
+    const context = {
+      operator: operator.id,
+      subtask,
+      now: () => this.#clock.now(),
+      passesOverBadRecords: passesOverBadRecords(this.#graph),
+    }
     const wake = (): void => this.#reports.wake()
     const reading = new SplitReading(body.source, context, restore.operators[operator.id]?.splits ?? [], wake)
     if (!this.#deployment.mode.readsOnce) return reading

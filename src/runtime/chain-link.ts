@@ -1,3 +1,5 @@
+import type { BadRecord } from '../core/bad-record.ts'
+import { BAD_RECORDS, isFaultOfRecord } from '../core/bad-record.ts'
 import { locateError, SluiceError } from '../core/errors.ts'
 import { groupsOfSubtask } from '../core/key-groups.ts'
 import type { Operator, OperatorContext, Receiver, RecordCell, SourceSplits, WatermarkGroup } from '../core/operator.ts'
@@ -11,7 +13,7 @@ import type { OperatorRestore, OperatorSnapshot } from '../protocol/messages.ts'
 import type { DeltaChunk } from '../state/delta-chunk.ts'
 import { KeyedBackend } from '../state/keyed-backend.ts'
 import type { OperatorBase } from '../state/state-base.ts'
-import { KeyingReceiver, PassOn, WriteTo } from './chain-receivers.ts'
+import { KeyingReceiver, PassOn, PassOnRead, TolerantReceiver, WriteTo } from './chain-receivers.ts'
 import { fusedReceiver } from './fused-chain.ts'
 import type { Backpressure, Exchange, OutputChannel } from './output.ts'
 import { FanOut, NOWHERE } from './output.ts'
@@ -37,10 +39,19 @@ export interface ChainEnvironment {
   readonly restored: number
   /** Counts a record that came too late. */
   readonly late: () => void
+  /** Is told of each record that was passed over. Absent where a bad record fails the job. */
+  readonly onBadRecord?: ((error: SluiceError) => void) | undefined
   /** Asks for a step soon. */
   readonly wake: () => void
   /** Operators call each other, and no code is made of the chain (`fused-chain.ts`). For comparison. */
   readonly plain?: boolean
+}
+
+/** What carries the records of an output to a task, by the names of both. */
+export interface NamedExchange {
+  readonly output: string
+  readonly toTask: string
+  readonly exchange: Exchange
 }
 
 /** What a sink has staged for a checkpoint. */
@@ -72,11 +83,14 @@ export class ChainLink implements OperatorContext {
   readonly splits: SourceSplits | undefined
   readonly watermarkGroup: WatermarkGroup | undefined
   records: number
+  /** Records that were passed over, over the whole run. */
+  #badRecords: number
+  #deadLetters: Receiver | undefined
   readonly #environment: ChainEnvironment
   readonly #readers: readonly ChainLink[]
   /** The operators behind this one, however far, that may be full. */
   readonly #holding: readonly ChainLink[]
-  readonly #exchanges: readonly { readonly output: string; readonly exchange: Exchange }[]
+  readonly #exchanges: readonly NamedExchange[]
   readonly #sides = new Map<string, Receiver>()
   /** True for operators that act on watermarks. The others are passed over, and look at the watermark of the one before when they are asked. */
   readonly #actsOnTime: boolean
@@ -98,7 +112,7 @@ export class ChainLink implements OperatorContext {
     plan: OperatorPlan,
     cell: RecordCell,
     readers: readonly ChainLink[],
-    exchanges: readonly { readonly output: string; readonly exchange: Exchange }[],
+    exchanges: readonly NamedExchange[],
     restore: OperatorRestore | undefined,
   ) {
     this.#environment = environment
@@ -120,6 +134,7 @@ export class ChainLink implements OperatorContext {
     this.#pendingWatermark = this.#watermark
     this.#emittedWatermark = WATERMARK_NONE
     this.records = restore?.records ?? 0
+    this.#badRecords = restore?.badRecords ?? 0
     this.timed = plan.timed
     this.splits = environment.splits
     this.watermarkGroup = plan.alignmentGroup === undefined ? undefined : environment.watermarkGroup
@@ -159,13 +174,17 @@ export class ChainLink implements OperatorContext {
   /** The receiver of one side; behind `keyBy` it sets the key first. */
   #keying(node: GraphNode, side: InputSide, receiver: Receiver): Receiver {
     const input = node.inputs.find((each) => (each.side ?? 'first') === side)
-    return this.keyed && input?.keyOf ? new KeyingReceiver(this.keyed, input.keyOf, receiver, this) : receiver
+    const own = this.#tolerant(receiver)
+    return this.keyed && input?.keyOf ? this.#tolerant(new KeyingReceiver(this.keyed, input.keyOf, own, this)) : own
   }
 
   #make(node: GraphNode): { operator: Operator; writer: SinkWriter<unknown> | undefined } {
     switch (node.body.type) {
       case 'source':
-        return { operator: new PassOn(this.output), writer: undefined }
+        return {
+          operator: this.passesOverBadRecords ? new PassOnRead(this.output, this) : new PassOn(this.output),
+          writer: undefined,
+        }
       case 'operator':
         return { operator: node.body.create(this), writer: undefined }
       case 'sink': {
@@ -180,7 +199,9 @@ export class ChainLink implements OperatorContext {
     const receivers: Receiver[] = this.#readers
       .filter((reader) => reader.plan.chainedTo!.output === output)
       .map((reader) => reader.receiver)
-    for (const { output: name, exchange } of this.#exchanges) if (name === output) receivers.push(exchange)
+    for (const { output: name, toTask, exchange } of this.#exchanges) {
+      if (name === output) receivers.push(this.#tolerant(exchange, toTask))
+    }
     if (receivers.length === 0) return NOWHERE
     const receiver = receivers.length === 1 ? receivers[0]! : new FanOut(receivers)
     return this.#environment.plain ? receiver : fusedReceiver(receiver)
@@ -256,6 +277,30 @@ export class ChainLink implements OperatorContext {
 
   failure(error: unknown): SluiceError {
     return locateError(error, { operator: this.operatorId, subtask: this.subtask })
+  }
+
+  get passesOverBadRecords(): boolean {
+    return this.#environment.onBadRecord !== undefined
+  }
+
+  refuse(value: unknown, error: unknown): void {
+    this.#refuse(value, this.failure(error), this.operatorId)
+  }
+
+  /** What a sink throws is no fault of a record: it may well be that it can take none. */
+  #tolerant(receiver: Receiver, operator = this.operatorId): Receiver {
+    if (!this.passesOverBadRecords || this.writer !== undefined) return receiver
+    return new TolerantReceiver(receiver, this.cell, (value, error) => this.#refuse(value, error, operator))
+  }
+
+  #refuse(record: unknown, error: unknown, operator: string): void {
+    const { onBadRecord } = this.#environment
+    if (onBadRecord === undefined || !isFaultOfRecord(error, operator)) throw error
+    this.#badRecords++
+    onBadRecord(error)
+    const { code, message } = error
+    this.#deadLetters ??= this.#receiverOf(BAD_RECORDS)
+    this.#deadLetters.onRecord({ record, operator, code, message } satisfies BadRecord)
   }
 
   // Its life in the chain
@@ -375,6 +420,7 @@ export class ChainLink implements OperatorContext {
       watermark: this.watermark,
       ...(watermarkFloors.length === 0 ? {} : { watermarkFloors }),
       records: this.records,
+      ...(this.#badRecords === 0 ? {} : { badRecords: this.#badRecords }),
       ...(this.operator.pending === true ? { pending: true } : {}),
       ...this.#cutState(checkpoint),
     }

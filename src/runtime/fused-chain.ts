@@ -1,5 +1,5 @@
 import type { Receiver } from '../core/operator.ts'
-import type { FlatMapStep, RecordStep, SplitStep } from '../core/record-step.ts'
+import type { FlatMapStep, MapStep, RecordStep, SplitStep } from '../core/record-step.ts'
 import { refuseAsync } from '../core/refuse-async.ts'
 import { NO_TIMESTAMP } from '../core/time.ts'
 import type { LoopSurroundings, RecordLoop } from './record-loop.ts'
@@ -117,7 +117,7 @@ class FusedCode {
         const set = `if (index < prepared) ${keys}.useKey(index)\nelse ${keys}.setKey(${fn}(value))`
         return {
           before: `const prepared = ${keys}.prepareKeys(values, from, ${fn})`,
-          each: `${this.#guarded(step, set)}\n${this.take(step.output, 'value')}`,
+          each: this.#guarded(step, 'value', set, this.take(step.output, 'value')),
         }
       }
       case 'hash': {
@@ -126,7 +126,8 @@ class FusedCode {
 else channel = ${exchange}.channelOf(${this.constant(step.fn)}(value))`
         return {
           before: `const prepared = ${exchange}.prepareChannels(values, from)`,
-          each: `let channel\n${this.#guarded(step, found)}\nchannel.add(value, ${this.constant(step.cell)}.timestamp)`,
+          each: `let channel
+${this.#guarded(step, 'value', found, `channel.add(value, ${this.constant(step.cell)}.timestamp)`)}`,
         }
       }
       default:
@@ -144,17 +145,14 @@ else channel = ${exchange}.channelOf(${this.constant(step.fn)}(value))`
         return this.take(step.output, value)
       case 'map': {
         const result = this.#name('v')
-        return `let ${result}
-${this.#guarded(step, `${result} = ${this.#call(step.fn, step, value)}\n${this.#refuse(result)}`)}
-${this.take(step.output, result)}`
+        const called = `${result} = ${this.#call(step.fn, step, value)}\n${this.#refuse(result)}`
+        return `let ${result}\n${this.#guarded(step, value, called, this.take(step.output, result))}`
       }
       case 'filter': {
         const accepted = this.#name('v')
-        return `let ${accepted}
-${this.#guarded(step, `${accepted} = ${this.#call(step.fn, step, value)}\n${this.#refuse(accepted)}`)}
-if (${accepted}) {
-${this.take(step.output, value)}
-}`
+        const called = `${accepted} = ${this.#call(step.fn, step, value)}\n${this.#refuse(accepted)}`
+        const rest = `if (${accepted}) {\n${this.take(step.output, value)}\n}`
+        return `let ${accepted}\n${this.#guarded(step, value, called, rest)}`
       }
       case 'flat-map':
         return this.#flatMap(step, value)
@@ -163,30 +161,35 @@ ${this.take(step.output, value)}
       case 'timestamp': {
         const [time, before] = [this.#name('v'), this.#name('v')]
         const cell = this.constant(step.cell)
-        return `let ${time}
-${this.#guarded(step, `${time} = ${this.constant(step.check)}(${this.#call(step.fn, step, value)})`)}
-${this.constant(step.before)}(${time})
+        const called = `${time} = ${this.constant(step.check)}(${this.#call(step.fn, step, value)})`
+        const rest = `${this.constant(step.before)}(${time})
 const ${before} = ${cell}.timestamp
 ${cell}.timestamp = ${time}
 ${this.take(step.output, value)}
 ${cell}.timestamp = ${before}
 ${this.constant(step.after)}()`
+        return `let ${time}\n${this.#guarded(step, value, called, rest)}`
       }
-      case 'key':
-        return `${this.#guarded(step, `${this.constant(step.keys)}.setKey(${this.constant(step.fn)}(${value}))`)}
-${this.take(step.output, value)}`
+      case 'key': {
+        const set = `${this.constant(step.keys)}.setKey(${this.constant(step.fn)}(${value}))`
+        return this.#guarded(step, value, set, this.take(step.output, value))
+      }
       case 'hash': {
         const channel = this.#name('v')
         const exchange = this.constant(step.exchange)
-        return `let ${channel}
-${this.#guarded(step, `${channel} = ${exchange}.channelOf(${this.constant(step.fn)}(${value}))`)}
-${channel}.add(${value}, ${this.constant(step.cell)}.timestamp)`
+        const found = `${channel} = ${exchange}.channelOf(${this.constant(step.fn)}(${value}))`
+        const send = `${channel}.add(${value}, ${this.constant(step.cell)}.timestamp)`
+        return `let ${channel}\n${this.#guarded(step, value, found, send)}`
       }
       case 'send':
         return `${this.constant(step.channel)}.add(${value}, ${this.constant(step.cell)}.timestamp)`
       case 'write':
-        return `${this.#guarded(step, `${this.constant(step.writer)}.write(${value})`)}
-${this.constant(step.counter)}.records++`
+        return this.#guarded(
+          step,
+          value,
+          `${this.constant(step.writer)}.write(${value})`,
+          `${this.constant(step.counter)}.records++`,
+        )
       case 'fan-out':
         return step.outputs.map((output) => `{\n${this.take(output, value)}\n}`).join('\n')
     }
@@ -197,10 +200,16 @@ ${this.constant(step.counter)}.records++`
     const rest = this.#part(step.output)
     const output = this.#name('o')
     this.#parts.push(`const ${output} = { onRecord: ${rest} }`)
+    const called = `${results} = ${this.#call(step.fn, step, value)}`
+    const iterated = this.#refused(step, value, `${this.constant(step.iterate)}(${results}, ${output})`)
     return `let ${results}
-${this.#guarded(step, `${results} = ${this.#call(step.fn, step, value)}`)}
-if (Array.isArray(${results})) for (let ${place} = 0; ${place} < ${results}.length; ${place}++) ${rest}(${results}[${place}])
-else ${this.constant(step.iterate)}(${results}, ${output})`
+${this.#guarded(
+  step,
+  value,
+  called,
+  `if (Array.isArray(${results})) for (let ${place} = 0; ${place} < ${results}.length; ${place}++) ${rest}(${results}[${place}])
+else ${iterated}`,
+)}`
   }
 
   #split(step: SplitStep, value: string): string {
@@ -213,11 +222,8 @@ if (${accepted}) ${chosen} = ${place}
 }`,
     )
     const taken = step.branches.map(({ output }, place) => `if (${chosen} === ${place}) {\n${this.take(output, value)}\n} else `)
-    return `let ${accepted}, ${chosen} = -1
-${this.#guarded(step, asked.join('\n'))}
-${taken.join('')}{
-${this.take(step.output, value)}
-}`
+    const rest = `${taken.join('')}{\n${this.take(step.output, value)}\n}`
+    return `let ${accepted}, ${chosen} = -1\n${this.#guarded(step, value, asked.join('\n'), rest)}`
   }
 
   /** A function for a receiver and everything behind it. */
@@ -238,7 +244,27 @@ ${this.take(step.output, value)}
     return `if (typeof ${result} === 'object' && ${result} instanceof Promise) ${this.constant(refuseAsync)}(${result})`
   }
 
-  #guarded({ failure }: { readonly failure: (error: unknown) => Error }, text: string): string {
-    return `try {\n${text}\n} catch (error) {\nthrow ${this.constant(failure)}(error)\n}`
+  /** Calls a function of the job, and then goes on with `rest`, but not with a record that the job passes over. */
+  #guarded({ failure, refuse }: Guard, value: string, called: string, rest: string): string {
+    const error = `${this.constant(failure)}(error)`
+    if (refuse === undefined) return `try {\n${called}\n} catch (error) {\nthrow ${error}\n}\n${rest}`
+    const passed = this.#name('passed')
+    return `${passed}: {
+try {
+${called}
+} catch (error) {
+${this.constant(refuse)}(${value}, ${error})
+break ${passed}
+}
+${rest}
+}`
+  }
+
+  /** What throws nothing but errors that have their place. */
+  #refused({ refuse }: Guard, value: string, called: string): string {
+    if (refuse === undefined) return called
+    return `try {\n${called}\n} catch (error) {\n${this.constant(refuse)}(${value}, error)\n}`
   }
 }
+
+type Guard = Pick<MapStep, 'failure' | 'refuse'>

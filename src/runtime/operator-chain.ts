@@ -5,18 +5,15 @@ import type { OperatorRestore, OperatorSnapshot } from '../protocol/messages.ts'
 import type { Signals } from '../protocol/signals.ts'
 import type { DeltaChunk } from '../state/delta-chunk.ts'
 import type { KeyedBackend } from '../state/keyed-backend.ts'
-import type { ChainEnvironment, PreparedSink } from './chain-link.ts'
+import type { ChainEnvironment, NamedExchange, PreparedSink } from './chain-link.ts'
 import { ChainLink, closeAll } from './chain-link.ts'
 import { fusedLoop } from './fused-chain.ts'
-import type { Backpressure, Exchange } from './output.ts'
+import type { Backpressure } from './output.ts'
 import type { RecordLoop } from './record-loop.ts'
 import { plainLoop } from './record-loop.ts'
 
 /** The exchanges that read an operator, by the name of its output. */
-export type ExchangesOf = (
-  operator: string,
-  cell: RecordCell,
-) => readonly { readonly output: string; readonly exchange: Exchange }[]
+export type ExchangesOf = (operator: string, cell: RecordCell) => readonly NamedExchange[]
 
 /** An operator of a chain, for what comes to it from elsewhere than from the one before it. */
 export interface ChainEntry {

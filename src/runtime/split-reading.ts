@@ -1,6 +1,6 @@
 import { assert } from '../core/assert.ts'
-import type { SluiceError } from '../core/errors.ts'
-import { locateError } from '../core/errors.ts'
+import { UnreadRecord } from '../core/bad-record.ts'
+import { locateError, SluiceError } from '../core/errors.ts'
 import type { SourceSplits } from '../core/operator.ts'
 import type { Source, SourceContext, SplitReader } from '../core/source.ts'
 import { decodeValue, encodeValue } from '../core/value-codec.ts'
@@ -277,12 +277,37 @@ class OwnSplit {
       }
       this.#reader = opened
     }
-    const answer = arrived === undefined ? this.#reader.poll(max) : (arrived.value as readonly unknown[] | null)
+    const answer = arrived === undefined ? this.#poll(this.#reader, max) : (arrived.value as readonly unknown[] | null)
     if (isPromise(answer)) return this.#await(answer)
     if (answer === null) return this.#finish(this.#reader)
     if (answer.length === 0) return NOTHING
     hold(this)
     return { type: 'records', records: answer }
+  }
+
+  #poll(reader: SplitReader<unknown>, max: number): ReturnType<SplitReader<unknown>['poll']> {
+    try {
+      const answer = reader.poll(max)
+      if (!this.#passesOver || !isPromise(answer)) return answer
+      return Promise.resolve(answer).catch((error: unknown) => this.#unread(error, reader))
+    } catch (error) {
+      return this.#unread(error, reader)
+    }
+  }
+
+  /** What stands for a record that cannot be read. @throws the error, where it is not passed over, or the reader has not passed it either */
+  #unread(error: unknown, reader: SplitReader<unknown>): readonly unknown[] {
+    const isUnread = error instanceof SluiceError && error.code === 'MALFORMED_RECORD'
+    if (!isUnread || !this.#passesOver || this.#standsWhereItStood(reader)) throw error
+    return [new UnreadRecord(locateError(error, this.#context))]
+  }
+
+  get #passesOver(): boolean {
+    return this.#context.passesOverBadRecords === true
+  }
+
+  #standsWhereItStood(reader: SplitReader<unknown>): boolean {
+    return this.#started && Buffer.compare(encodeValue(this.#position), encodeValue(reader.position())) === 0
   }
 
   /** The time since the last question counts: whatever comes now was not there then. */

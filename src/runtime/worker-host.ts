@@ -199,6 +199,7 @@ export class WorkerHost {
         this.#unnoted.set(subtask, noted)
         send({ type: 'read', attempt, subtask, sequence, splits })
       },
+      badRecord: (error) => send({ type: 'bad-record', attempt, error: toWireError(error) }),
       fail: (error) => {
         if (running.isOpen) this.#failRegion(region, error)
       },

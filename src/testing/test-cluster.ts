@@ -302,6 +302,7 @@ export class TestCluster {
       },
       ended: () => undefined,
       read: () => undefined,
+      badRecord: () => undefined,
       fail: (error) => {
         if (attempt === this.#attempt) this.#failure = { error }
         this.#woken?.()

@@ -66,7 +66,7 @@ class Rewriting {
     const ids = nodeIds(this.#graph)
     for (const node of this.#graph.nodes) this.#places[node.index] = this.#replace(node, ids[node.index]!)
     return {
-      graph: { job: this.#graph.job, nodes: this.#nodes },
+      graph: { ...this.#graph, nodes: this.#nodes },
       feeds: this.#feeds,
       sinks: this.#sinks,
       recording: this.#recording,

@@ -22,8 +22,9 @@ export const STATUS: JobStatus = {
       busyPercent: 41.7,
       watermark: 1_700_000_000_000,
       late: 0,
+      bad: 0,
     },
-    { id: 'count-1', operators: ['count-1'], recordsIn: 9, recordsOut: 9, busyPercent: 0, watermark: null, late: 1 },
+    { id: 'count-1', operators: ['count-1'], recordsIn: 9, recordsOut: 9, busyPercent: 0, watermark: null, late: 1, bad: 0 },
   ],
   lastFailure: {
     code: 'OPERATOR_FAILED',

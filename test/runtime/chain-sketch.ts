@@ -5,12 +5,13 @@ import { mapOperator } from '../../operators/map.ts'
 import type { RecordContext } from '../../operators/record-context.ts'
 import { splitOperator } from '../../operators/split.ts'
 import { timestampsOperator } from '../../operators/timestamps.ts'
+import { isFaultOfRecord } from '../../src/core/bad-record.ts'
 import { locateError } from '../../src/core/errors.ts'
 import type { OperatorContext, Receiver, RecordCell } from '../../src/core/operator.ts'
 import { NO_TIMESTAMP } from '../../src/core/time.ts'
 import type { ChannelWriter } from '../../src/protocol/channel.ts'
 import { Signals } from '../../src/protocol/signals.ts'
-import { KeyingReceiver, WriteTo } from '../../src/runtime/chain-receivers.ts'
+import { KeyingReceiver, TolerantReceiver, WriteTo } from '../../src/runtime/chain-receivers.ts'
 import {
   BroadcastExchange,
   FanOut,
@@ -60,13 +61,16 @@ export class TracedChain {
   readonly surroundings: LoopSurroundings
   readonly head: Receiver
   readonly #incidents: ReadonlyMap<number, Incident>
+  readonly #isTolerant: boolean
   readonly #cell: RecordCell = { timestamp: NO_TIMESTAMP, split: -1 }
   readonly #counters: { records: number }[] = []
   #calls = 0
   #operators = 0
 
-  constructor(sketch: ChainSketch, incidents: ReadonlyMap<number, Incident>) {
+  /** @param isTolerant bad records are passed over */
+  constructor(sketch: ChainSketch, incidents: ReadonlyMap<number, Incident>, isTolerant = false) {
     this.#incidents = incidents
+    this.#isTolerant = isTolerant
     this.surroundings = { cell: this.#cell, backpressure: { full: false, behind: false }, signals: new Signals(1) }
     this.head = this.#build(sketch)
   }
@@ -78,6 +82,15 @@ export class TracedChain {
 
   #build(sketch: ChainSketch): Receiver {
     const id = `${sketch.verb}-${this.#operators++}`
+    const receiver = this.#make(id, sketch)
+    if (!this.#isTolerant || sketch.verb === 'sink' || sketch.verb === 'fanOut') return receiver
+    return new TolerantReceiver(receiver, this.#cell, (value, error) => {
+      if (!isFaultOfRecord(error, id)) throw error
+      this.trace.push([id, 'passed over', value, error.message, this.#cell.timestamp])
+    })
+  }
+
+  #make(id: string, sketch: ChainSketch): Receiver {
     switch (sketch.verb) {
       case 'map':
         return mapOperator((value, record) => this.#call(id, value, record, Number(value) + 1))(this.#context(id, sketch.behind))
@@ -182,6 +195,10 @@ export class TracedChain {
       wake: () => undefined,
       late: () => undefined,
       failure: (error) => locateError(error, { operator: operatorId, subtask: 0 }),
+      passesOverBadRecords: false,
+      refuse: (_, error) => {
+        throw locateError(error, { operator: operatorId, subtask: 0 })
+      },
     }
   }
 

@@ -18,6 +18,8 @@ interface Run {
   readonly incidents: ReadonlyMap<number, Incident>
   /** Places at which the task asks the loop to stop. */
   readonly stops: readonly number[]
+  /** Bad records are passed over. */
+  readonly isTolerant?: boolean
 }
 
 const run: fc.Arbitrary<Run> = fc.record({
@@ -38,15 +40,16 @@ const run: fc.Arbitrary<Run> = fc.record({
     )
     .map((pairs) => new Map(pairs)),
   stops: fc.array(fc.nat(30), { maxLength: 4 }),
+  isTolerant: fc.boolean(),
 })
 
 /** Runs a batch as a task does, and returns everything that can be seen of it. */
 function observed(
-  { sketch, values, timestamps, incidents, stops }: Run,
+  { sketch, values, timestamps, incidents, stops, isTolerant }: Run,
   makeLoop: (receiver: Receiver, surroundings: LoopSurroundings) => RecordLoop,
   makeHead: (receiver: Receiver) => Receiver = (receiver) => receiver,
 ): unknown {
-  const chain = new TracedChain(sketch, incidents)
+  const chain = new TracedChain(sketch, incidents, isTolerant)
   const { backpressure, signals, cell } = chain.surroundings
   const loop = makeLoop(makeHead(chain.head), chain.surroundings)
   const { trace } = chain

@@ -129,6 +129,7 @@ export class InlineEngine {
         this.#snapshots.set(checkpoint, [...(this.#snapshots.get(checkpoint) ?? []), snapshot]),
       read: () => undefined,
       ended: () => {},
+      badRecord: () => {},
       fail: (error) => this.#failures.push(error),
       wake: () => {},
     })

@@ -127,7 +127,9 @@ export class TaskHarness {
         plain: options.plain ?? false,
       },
       (id, cell) =>
-        id === last.id && outputs.length > 0 ? [{ output: 'main', exchange: new ForwardExchange(outputs, cell) }] : [],
+        id === last.id && outputs.length > 0
+          ? [{ output: 'main', toTask: 'next', exchange: new ForwardExchange(outputs, cell) }]
+          : [],
       restores,
     )
     this.inputs = splits === undefined ? Array.from({ length: inputs }, () => new LocalChannel()) : []

@@ -493,6 +493,34 @@ export const JOBS: Readonly<Record<string, JobBuilder>> = {
       .to(shown())
     return confluence
   },
+  /** Records that a function cannot take, on each way into an operator. */
+  mishaps() {
+    const mishaps = job('mishaps', { onBadRecord: 'dead-letter', deadLetterSink: shown() })
+    const refusing = (rest: number) => (n: number) => {
+      if (n % 11 === rest) throw new Error(`no ${n}`)
+      return n
+    }
+    mishaps
+      .from(generate({ count: 200, at: (n) => n }))
+      .withTimestamps((n) => (n % 11 === 1 ? Number.NaN : n), ALL)
+      .map(refusing(2))
+      .asyncMap(async (n) => refusing(3)(n), { concurrency: 4 })
+      .flatMap(function* (n) {
+        yield n
+        yield refusing(4)(n) + 1000
+      })
+      .keyBy((n) => (n % 11 === 5 ? (undefined as unknown as number) : n % 6))
+      .process({
+        state: { count: valueState<number>() },
+        *onRecord(n: number, { state, key }) {
+          const count = (state.count.get() ?? 0) + (refusing(6)(n) >= 0 ? 1 : 0)
+          state.count.set(count)
+          yield { key, count }
+        },
+      })
+      .to(shown())
+    return mishaps
+  },
   /** Two parts that restart by themselves, and write to folders. */
   annexes() {
     const annexes = job('annexes')

@@ -453,6 +453,22 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'a record that asyncMap gives up is a dead letter before its turn',
+    job: 'mishaps',
+    changes: [
+      {
+        file: 'operators/async/async-calls.ts',
+        find: '    call.error = error\n    call.isRefused = true\n',
+        replace: '    this.#context.refuse(call.value, error)\n    call.isRefused = true\n',
+      },
+      {
+        file: 'operators/async/async-operator.ts',
+        find: 'if (call.isRefused) this.context.refuse(call.value, call.error)\n      else output',
+        replace: 'if (!call.isRefused) output',
+      },
+    ],
+  },
+  {
     name: 'an id of a checkpoint is used twice',
     changes: [
       {

@@ -60,6 +60,8 @@ function describedAtRest(job: string, { ownerPid, finished, checkpoints }: Store
 
 function described(status: JobStatus): string {
   const { job, state, pid, attempt, restarts, startedAtMs, parallelism, workers, lastFailure } = status
+  const anyBad = status.tasks.some(({ bad }) => bad > 0)
+  const counts = ['late', ...(anyBad ? ['bad'] : [])]
   const tasks = status.tasks.map((task) => [
     task.operators.join(' > '),
     count(task.recordsIn),
@@ -67,6 +69,7 @@ function described(status: JobStatus): string {
     `${task.busyPercent.toFixed(0)} %`,
     task.watermark === null ? '-' : task.watermark === 'end' ? 'end' : instant(task.watermark),
     count(task.late),
+    ...(anyBad ? [count(task.bad)] : []),
   ])
   return [
     `'${job}' is ${state}: process ${pid} since ${instant(startedAtMs)}, attempt ${attempt}, ${plural(restarts, 'restart')}`,
@@ -75,7 +78,7 @@ function described(status: JobStatus): string {
     ...inFlightLine(status.inFlightCheckpoint),
     ...(lastFailure === null ? [] : [`last failure: ${lastFailure.code}: ${lastFailure.message}`]),
     '',
-    table(['operators', 'in', 'out', 'busy', 'watermark', 'late'], tasks, ['in', 'out', 'busy', 'late']),
+    table(['operators', 'in', 'out', 'busy', 'watermark', ...counts], tasks, ['in', 'out', 'busy', ...counts]),
   ].join('\n')
 }
 

@@ -178,6 +178,7 @@ export class SimulatedProcess {
           onDeployed: () => undefined,
           onCheckpoint: ({ checkpoint }) => note(() => `checkpoint ${checkpoint} is complete`),
           onCheckpointAborted: ({ checkpoint, failure }) => note(() => `checkpoint ${checkpoint}: ${failure?.message}`),
+          onBadRecord: ({ message }) => note(() => `bad record: ${message}`),
           onFailed: (error, delayMs) => note(() => `${error.code} ${error.message}, again in ${delayMs} ms`),
         },
       },

@@ -135,6 +135,10 @@ export class Bench {
       wake: () => void this.wakes++,
       late: () => {},
       failure: (error) => locateError(error, place),
+      passesOverBadRecords: false,
+      refuse: (_, error) => {
+        throw locateError(error, place)
+      },
     }
   }
 

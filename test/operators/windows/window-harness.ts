@@ -110,6 +110,10 @@ export class WindowHarness<R = unknown> {
       wake: () => {},
       late: () => void harness.#lateCount++,
       failure: (error): SluiceError => locateError(error, { operator: 'window-1', subtask: 0 }),
+      passesOverBadRecords: false,
+      refuse: (_, error) => {
+        throw locateError(error, { operator: 'window-1', subtask: 0 })
+      },
     }
   }
 
