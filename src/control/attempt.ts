@@ -86,7 +86,11 @@ export interface AttemptObserver extends CheckpointObserver {
  *   running    records flow, checkpoints come and go
  *   over       finished, or failed; every later message is ignored
  *
- * While it is running a region of the job may fail and start again by itself: see `RegionRestarts`.
+ * While it is running a region of the job may fail and start again by itself: see `RegionRestarts`. What always holds:
+ *
+ * - No record flows, and no checkpoint begins, before every worker has built the same graph and restored its share of one checkpoint.
+ * - What a worker tells counts only under the number of this attempt, and what a region told before it was closed not at all.
+ * - It has one outcome, the first; when `run` has settled, nothing of it restores, folds or commits any more beside the next one.
  */
 export class Attempt implements WorkerListener {
   readonly #parts: AttemptParts

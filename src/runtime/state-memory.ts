@@ -1,10 +1,6 @@
 import { getHeapStatistics } from 'node:v8'
 import type { KeyedBackend } from '../state/keyed-backend.ts'
 
-/** An entry without its value: the object, its place in the map, its key. */
-const ENTRY_BYTES = 200
-/** A value in memory takes so many times the bytes that it is written in. */
-const VALUE_FACTOR = 2
 /** Of the heap of a thread, when the user has not said less: the rest is for records, code and garbage. */
 const SHARE_OF_HEAP = 0.4
 /** At the limit so much is evicted that it does not come back at once. */
@@ -62,7 +58,7 @@ export class StateMemory {
 
   /** Of keyed state in memory, by estimate. */
   get bytes(): number {
-    return this.#backends().reduce((sum, backend) => sum + backend.size * (ENTRY_BYTES + VALUE_FACTOR * backend.rowBytes), 0)
+    return this.#backends().reduce((sum, backend) => sum + backend.memoryBytes, 0)
   }
 
   #evict(share: number): void {

@@ -86,6 +86,8 @@ export interface SnapshottedState {
   evict(entries: number): number
   /** Entries in memory. */
   readonly size: number
+  /** What they take there, about. @param valueBytes of a value that is no mere number */
+  memoryBytes(valueBytes: number): number
   /** Bytes that one of them would take in a snapshot, by a look at a few; `undefined` when there is none with a value. */
   sampleBytes?(): number | undefined
   /** A row of a checkpoint that the base does not hold yet; `undefined`: it is removed. */

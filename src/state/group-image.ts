@@ -8,7 +8,7 @@ import type { BaseRow } from './state-base.ts'
 
 /*
  * All rows of one key group of a table in columns, for groups of which keys and values are numbers and short text: a snapshot takes such a group as a
- * whole sooner than it takes row after row a tenth of it, and the base keeps it as one value. Part of the on-disk format (docs/format.md): frozen.
+ * whole sooner than it takes row after row an eighth of it, and the base keeps it as one value. Part of the on-disk format (docs/format.md): frozen.
  *
  *   rows (4 bytes), form of the keys (1), form of the values (1), words of a text (1), 0 (1), CRC-32 of that and of all behind it (4), 0 (4),
  *   values, keys, lengths of texts (1 each)

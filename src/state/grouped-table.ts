@@ -67,6 +67,10 @@ export class GroupedTable<V> implements KeyedTable<V>, SnapshottedState, Prefetc
     return this.#groups.reduce((sum, group) => sum + (group?.size ?? 0), 0)
   }
 
+  memoryBytes(valueBytes: number): number {
+    return this.#groups.reduce((sum, group) => sum + (group?.memoryBytes(valueBytes) ?? 0), 0)
+  }
+
   prefetch(keys: KeyBatch): void {
     const { groups, hashes, scratch, size } = keys
     for (let at = 0; at < size; at++) scratch[at] = this.#groups[groups[at]!]?.firstAt(hashes[at]!) ?? -1

@@ -62,6 +62,12 @@ export class KeyEntries<V> {
     return this.#words[WORDS * this.#capacity + 2 * (hash >>> this.#shift) + 1]! - 1
   }
 
+  /** What the entries take in memory, about. @param valueBytes of a value that is no mere number */
+  memoryBytes(valueBytes: number): number {
+    const boxed = this.#boxed === undefined ? 0 : valueBytes
+    return this.size * (PACKED_BYTES + (this.#canonicals === undefined ? 0 : REFERENCE_BYTES) + boxed)
+  }
+
   has(key: unknown, group: number): boolean {
     seeker.resume(key, group)
     return this.find(seeker) >= 0
@@ -325,6 +331,11 @@ function turned(word: number): number {
 
 /** Finds the places of those that are removed. */
 const seeker = new CurrentKey()
+
+/** An entry in words, with its places of the index and what is free behind it: 50 to 66 bytes, measured with 100,000 and a million. */
+const PACKED_BYTES = 64
+/** A key by reference, such as text of 31 characters. */
+const REFERENCE_BYTES = 80
 
 /** Of an entry whose number was never used before: no epoch is this one. */
 const NO_EPOCH = -3

@@ -265,9 +265,12 @@ export class KeyedBackend implements KeyedContext {
     return this.#states().reduce((sum, state) => sum + state.size, 0)
   }
 
-  /** Bytes of a row on average: of those of the last snapshot, or before the first one, of a few that are looked at. */
-  get rowBytes(): number {
-    return this.#rowBytes ?? Math.max(0, ...this.#states().map((state) => state.sampleBytes?.() ?? 0))
+  /** What the entries take in memory, about. */
+  get memoryBytes(): number {
+    const states = this.#states()
+    // A row of the last snapshot on average, or before the first one, of a few that are looked at.
+    const rowBytes = this.#rowBytes ?? Math.max(0, ...states.map((state) => state.sampleBytes?.() ?? 0))
+    return states.reduce((sum, state) => sum + state.memoryBytes(VALUE_FACTOR * rowBytes), 0)
   }
 
   /** Whether there may be anything, in memory or in the base. */
@@ -325,6 +328,8 @@ export class KeyedBackend implements KeyedContext {
   }
 }
 
+/** A value in memory takes so many times the bytes that it is written in. */
+const VALUE_FACTOR = 2.5
 /** Entries in memory beyond which they do not all lie in the nearest caches. */
 const PREPARED_FROM = 8192
 /** Fewer records are handled sooner than looked through. */

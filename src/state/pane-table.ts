@@ -71,6 +71,12 @@ export class WindowPanes<V> implements PaneTable<V>, SnapshottedState, Prefetche
   }
 
   /** In the window of the last look-up, which is nearly always that of the next records. */
+  memoryBytes(valueBytes: number): number {
+    let bytes = 0
+    for (const pane of this.#panes.values()) bytes += pane.memoryBytes(valueBytes)
+    return bytes
+  }
+
   prefetch({ hashes, scratch, size }: KeyBatch): void {
     const pane = this.#lastPane
     if (pane === undefined) return

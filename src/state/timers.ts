@@ -266,6 +266,10 @@ export class TimerQueue implements SnapshottedState {
     }
   }
 
+  memoryBytes(): number {
+    return TIMER_BYTES * this.size
+  }
+
   /** The latest ones go: the horizon comes nearer. */
   evict(entries: number): number {
     if (this.#base === undefined || this.size < TIMERS_AT_ONCE) return 0
@@ -445,3 +449,6 @@ function noKey(): SluiceError {
     hint: 'timers belong to a key: set them in onRecord and onTimer, not in open or close',
   })
 }
+
+/** In memory: 133 bytes, measured with a million. */
+const TIMER_BYTES = 133

@@ -136,7 +136,7 @@ function optionsOf(draw: Draw, { barriers }: PlanSettings): RunOptions {
       ...(mode === 'aligned' && minPause === 0 ? { maxConcurrent: draw.of([1, 2, 3]) } : {}),
       ...(mode === 'aligned-then-unaligned' ? { alignmentTimeout: 20 } : {}),
     },
-    ...(draw.chance(0.5) ? { stateMemory: '64kb' } : {}),
+    ...(draw.chance(0.5) ? { stateMemory: '32kb' } : {}),
   }
 }
 
