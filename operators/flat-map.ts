@@ -40,7 +40,7 @@ export function flatMapOperator<T, R>(
 }
 
 /** Hands on what an iterable of the user yields; what it throws is the user's, what the receiver throws is not. */
-export function emitAll(results: Iterable<unknown>, output: Receiver, context: OperatorContext): void {
+export function emitAll(results: Iterable<unknown>, output: Receiver, context: Pick<OperatorContext, 'failure'>): void {
   if (Array.isArray(results)) {
     for (let index = 0; index < results.length; index++) output.onRecord(results[index])
     return
@@ -55,7 +55,7 @@ export function emitAll(results: Iterable<unknown>, output: Receiver, context: O
   for (let next = step(iterator, context); !next.done; next = step(iterator, context)) output.onRecord(next.value)
 }
 
-function step(iterator: Iterator<unknown>, context: OperatorContext): IteratorResult<unknown> {
+function step(iterator: Iterator<unknown>, context: Pick<OperatorContext, 'failure'>): IteratorResult<unknown> {
   try {
     return iterator.next()
   } catch (error) {
@@ -70,6 +70,7 @@ function notIterable(results: unknown): SluiceError {
     'OPERATOR_FAILED',
     `a function returned ${isAsync ? 'an async iterator' : typeof results}, not an iterable of results`,
     {
+      isGeneral: true,
       hint: 'return an array, be a generator (*onRecord), or return nothing and call ctx.emit; for calls to the outside there is asyncMap',
     },
   )

@@ -152,10 +152,14 @@ export class AsyncCalls {
     const error = this.#timeoutOf(call)
     if (onTimeout === undefined) throw error
     const context = new CallContext(call, this.#context.subtask)
-    this.#complete(
-      call,
-      guarded(this.#context, () => synchronous(onTimeout(call.value as never, context as never))),
-    )
+    let result: unknown
+    try {
+      result = synchronous(onTimeout(call.value as never, context as never))
+    } catch (thrown) {
+      this.#giveUp(call, thrown)
+      return call.abort(error)
+    }
+    this.#complete(call, result)
     call.abort(error)
   }
 

@@ -35,8 +35,8 @@ export function aggregateOperator<T, A, R>(aggregate: Aggregate<T, A, R>): (cont
           const before = accumulators.edit()
           // What `create` returns may be one object for all keys.
           const after = add(before === undefined && !accumulators.has() ? copyValue(create()) : (before as A), value)
-          accumulators.set(after)
           shown = copyValue(result === undefined ? after : result(after, copyValue(keyed.key)))
+          accumulators.set(after)
         } catch (error) {
           throw context.failure(error)
         }

@@ -87,25 +87,23 @@ class IntervalJoin implements Operator {
   onRecord(value: unknown): void {
     const time = this.#timeOf(value, LATE_LEFT_OUTPUT)
     if (time === undefined) return
-    this.#left.add(time, value)
-    const partners = this.#right.ofKey()
-    if (partners === undefined) return
+    const partners = this.#right.ofKey() ?? NOBODY
     for (let index = firstFrom(partners, time + this.#lowerMs); index < partners.times.length; index++) {
       if (partners.times[index]! > time + this.#upperMs) break
       this.#emit(value, partners.values[index], Math.max(time, partners.times[index]!))
     }
+    this.#left.add(time, value)
   }
 
   onSecond(value: unknown): void {
     const time = this.#timeOf(value, LATE_RIGHT_OUTPUT)
     if (time === undefined) return
-    this.#right.add(time, value)
-    const partners = this.#left.ofKey()
-    if (partners === undefined) return
+    const partners = this.#left.ofKey() ?? NOBODY
     for (let index = firstFrom(partners, time - this.#upperMs); index < partners.times.length; index++) {
       if (partners.times[index]! > time - this.#lowerMs) break
       this.#emit(partners.values[index], value, Math.max(time, partners.times[index]!))
     }
+    this.#right.add(time, value)
   }
 
   /** The time of a record; `undefined` for one that is late, which is then dealt with. */
@@ -150,6 +148,8 @@ interface Timeline {
   readonly times: number[]
   readonly values: unknown[]
 }
+
+const NOBODY: Timeline = { first: 0, times: [], values: [] }
 
 /**
  * What is kept of one side. What always holds for each key:

@@ -114,7 +114,7 @@ class CsvReader<T> implements SplitReader<T, number> {
   #readRows(max: number, { width, makeRow }: Columns): T[] {
     const records = this.#records
     const rows: T[] = []
-    while (rows.length < max && records.next()) {
+    while (rows.length < max && records.nextOfBatch(rows.length)) {
       const count = this.#cutter.cut(records, this.#fields)
       if (count !== width) {
         if (rows.length === 0) throw this.#malformed(records, count, width)
@@ -133,7 +133,7 @@ class CsvReader<T> implements SplitReader<T, number> {
     const what = isParsed ? `${fields} fields instead of ${width}` : messageOf(fields).replace(/ (?:at|on) line \d+/, '')
     const text = record.text()
     const details = { record: text, ...(isParsed ? {} : { cause: fields }) }
-    return malformed(record.path, record.offset, `not CSV: ${what}, in ${excerpt(text)}`, details)
+    return malformed(record, `not CSV: ${what}, in ${excerpt(text)}`, details)
   }
 
   /** The names of the columns from the beginning of the file; `undefined` when there are none (in a file that grows, none yet). */
@@ -146,8 +146,7 @@ class CsvReader<T> implements SplitReader<T, number> {
       const width = new FieldCutter(dialect, false).cut(head, names)
       if (typeof width !== 'number') throw this.#malformed(head, width, 0)
       const twice = names.find((name, index) => names.indexOf(name) < index)
-      if (twice !== undefined)
-        throw malformed(split.path, head.offset, `two columns are named '${twice}'`, { hint: NAME_COLUMNS })
+      if (twice !== undefined) throw malformed(head, `two columns are named '${twice}'`, { hint: NAME_COLUMNS })
       if (this.#records.position < head.position) this.#records.seek(head.position)
       return { width, makeRow: rowMaker(names) }
     } finally {

@@ -62,16 +62,51 @@ export class InputFile {
   }
 }
 
-/** The line that was last asked for: a job that passes over bad records asks for many of one file, one behind the other. */
-let lastLine = { path: '', offset: 0, line: 1 }
+/** How far the lines of a file have been counted. */
+interface Counted {
+  readonly path: string
+  offset: number
+  line: number
+}
 
-/** The number, from 1, of the line at `offset`. Reads the file up to there, at worst from its beginning, so it is for error messages only. */
-export function lineNumberAt(path: string, offset: number): number {
-  const isBehind = lastLine.path === path && lastLine.offset <= offset
-  const known = isBehind ? lastLine : { path, offset: 0, line: 1 }
-  const line = known.line + newlinesBetween(path, known.offset, offset)
-  lastLine = { path, offset, line }
-  return line
+/** By whoever counted last in this thread: who begins in the middle of a file goes on from there. */
+const counted: Counted[] = []
+const COUNTED_MAX = 64
+
+/**
+ * The numbers of the lines of a file, from 1, for error messages: what is before a line is read, or what lies between it and the one that was asked
+ * for before. A job that passes over bad records asks for many, one behind the other.
+ */
+export class LineNumbers {
+  readonly #path: string
+  #counted: Counted | undefined
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  at(offset: number): number {
+    const own = this.#counted
+    const known = own !== undefined && own.offset <= offset ? own : this.#nearest(offset)
+    const line = known.line + newlinesBetween(this.#path, known.offset, offset)
+    if (own === undefined) this.#remember({ path: this.#path, offset, line })
+    else Object.assign(own, { offset, line })
+    return line
+  }
+
+  #nearest(offset: number): Counted {
+    let nearest: Counted = { path: this.#path, offset: 0, line: 1 }
+    for (const each of counted) {
+      if (each.path === this.#path && each.offset <= offset && each.offset > nearest.offset) nearest = each
+    }
+    return nearest
+  }
+
+  #remember(own: Counted): void {
+    this.#counted = own
+    counted.push(own)
+    if (counted.length > COUNTED_MAX) counted.shift()
+  }
 }
 
 function newlinesBetween(path: string, from: number, end: number): number {
@@ -98,8 +133,17 @@ function countNewlines(bytes: Buffer): number {
 }
 
 /** A record of a file of lines that cannot be read, with its place in the three ways in which people look for it. */
-export function malformed(path: string, offset: number, what: string, details: ErrorDetails = {}): SluiceError {
-  return new SluiceError('MALFORMED_RECORD', `${path}, line ${lineNumberAt(path, offset)} (byte ${offset}): ${what}`, details)
+export function malformed({ path, offset, line }: RecordPlace, what: string, details: ErrorDetails = {}): SluiceError {
+  return new SluiceError('MALFORMED_RECORD', `${path}, line ${line} (byte ${offset}): ${what}`, details)
+}
+
+/** Where a record lies in a file of lines. */
+export interface RecordPlace {
+  readonly path: string
+  /** In bytes. */
+  readonly offset: number
+  /** From 1. */
+  readonly line: number
 }
 
 /** The beginning of a record, to be shown in an error. */

@@ -38,7 +38,7 @@ class JsonLinesReader<T> implements SplitReader<T, number> {
   poll(max: number): readonly T[] | null {
     const lines = this.#lines
     const batch: T[] = []
-    while (batch.length < max && lines.next()) {
+    while (batch.length < max && lines.nextOfBatch(batch.length)) {
       if (lines.isEmpty) continue
       lines.show()
       try {
@@ -47,7 +47,7 @@ class JsonLinesReader<T> implements SplitReader<T, number> {
       } catch (error) {
         const text = lines.text()
         if (text.trim() === '') continue
-        if (batch.length === 0) throw malformed(lines.path, lines.offset, problem(text, error), { cause: error, record: text })
+        if (batch.length === 0) throw malformed(lines, problem(text, error), { cause: error, record: text })
         // The records before the bad one are handed on first, and it has the next answer to itself.
         lines.seek(lines.offset)
         break

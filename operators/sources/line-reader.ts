@@ -1,6 +1,6 @@
 import type { SluiceError } from '../../src/core/errors.ts'
 import { DecodedBlock } from './decoded-block.ts'
-import { BLOCK_BYTES, changed, InputFile, malformed } from './files.ts'
+import { BLOCK_BYTES, changed, InputFile, LineNumbers, malformed } from './files.ts'
 
 const NEWLINE = 10
 const RETURN = 13
@@ -51,6 +51,7 @@ export class LineReader {
   /** Another number for each string that is shown. */
   shownIn = 0
   readonly #decoded = new DecodedBlock()
+  readonly #numbers: LineNumbers
   #decodedIn = 0
   #strings = 0
 
@@ -65,6 +66,7 @@ export class LineReader {
     this.#storage = Buffer.allocUnsafeSlow(Math.min(BLOCK_BYTES, Math.max(split.end - position, 1)))
     this.filled = this.#storage.subarray(0, 0)
     this.base = position
+    this.#numbers = new LineNumbers(split.path)
     this.#file = new InputFile(split.path)
     try {
       this.#checkUnchanged()
@@ -96,6 +98,26 @@ export class LineReader {
     }
   }
 
+  /**
+   * The same for a batch that holds so many records: one that is no line has the next answer to itself, behind them.
+   * @throws SluiceError `MALFORMED_RECORD`, for an empty batch
+   */
+  nextOfBatch(records: number): boolean {
+    const { position } = this
+    try {
+      return this.next()
+    } catch (error) {
+      if (records === 0) throw error
+      this.seek(position)
+      return false
+    }
+  }
+
+  /** The number of the current line, from 1: to be said in an error. */
+  get line(): number {
+    return this.#numbers.at(this.offset)
+  }
+
   /** The current line, without its line end. */
   text(): string {
     return this.filled.toString('utf8', this.#lineStart, this.#lineEnd)
@@ -125,12 +147,12 @@ export class LineReader {
 
   /** Makes the line at `position` the next one. */
   seek(position: number): void {
-    this.#decoded.forget()
     if (position >= this.base && position <= this.base + this.filled.length) {
       this.from = position - this.base
       this.#scanned = 0
       return
     }
+    this.#decoded.forget()
     this.base = position
     this.from = 0
     this.#scanned = 0
@@ -216,7 +238,8 @@ export class LineReader {
   #tooLong(): SluiceError {
     const offset = this.position
     this.seek(this.#file.lineStart(this.base + this.filled.length, this.#end))
-    return malformed(this.path, offset, `longer than ${LINE_LIMIT / 1024 / 1024} MiB without an end`, {
+    const place = { path: this.path, offset, line: this.#numbers.at(offset) }
+    return malformed(place, `longer than ${LINE_LIMIT / 1024 / 1024} MiB without an end`, {
       hint: 'check that the file has the format that the job reads it as, and for CSV that no quote is left open',
     })
   }

@@ -32,7 +32,7 @@ class TextReader implements SplitReader<string, number> {
   poll(max: number): readonly string[] | null {
     const lines = this.#lines
     const batch: string[] = []
-    while (batch.length < max && lines.next()) batch.push(lines.text())
+    while (batch.length < max && lines.nextOfBatch(batch.length)) batch.push(lines.text())
     return batch.length > 0 || this.#follow ? batch : null
   }
 

@@ -45,6 +45,8 @@ export class AlignedWindowOperator implements Operator {
   readonly #context: OperatorContext
   readonly #keyed: KeyedContext
   readonly #fn: WindowFunction
+  /** What a firing throws concerns all records of the window. */
+  readonly #ofWindow = { failure: (error: unknown) => this.#context.failure(error, true) }
   readonly #byClock: boolean
   readonly #latenessMs: number
   readonly #layout: AlignedLayout
@@ -212,7 +214,7 @@ export class AlignedWindowOperator implements Operator {
     try {
       return this.#contents.entries(start, hasFired)
     } catch (error) {
-      throw this.#context.failure(error)
+      throw this.#ofWindow.failure(error)
     }
   }
 
@@ -220,7 +222,7 @@ export class AlignedWindowOperator implements Operator {
     try {
       return this.#contents.get(start)
     } catch (error) {
-      throw this.#context.failure(error)
+      throw this.#ofWindow.failure(error)
     }
   }
 
@@ -246,11 +248,11 @@ export class AlignedWindowOperator implements Operator {
     try {
       results = this.#fn.results(shown, copyValue(key), { start, end: start + this.#layout.sizeMs })
     } catch (error) {
-      throw this.#context.failure(error)
+      throw this.#ofWindow.failure(error)
     }
     const before = cell.timestamp
     cell.timestamp = this.#lastOf(start)
-    emitAll(results, output, this.#context)
+    emitAll(results, output, this.#ofWindow)
     cell.timestamp = before
   }
 }

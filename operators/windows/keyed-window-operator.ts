@@ -5,7 +5,7 @@ import { NO_TIMESTAMP, WATERMARK_END, WATERMARK_NONE } from '../../src/core/time
 import { emitAll } from '../flat-map.ts'
 import { keyedContext } from '../keyed/keyed-context.ts'
 import { AlignedLayout } from './aligned-layout.ts'
-import type { SessionWindow, WindowAssigner } from './assigners.ts'
+import type { SessionWindow, TimeWindow, WindowAssigner } from './assigners.ts'
 import { ALL_TIME } from './assigners.ts'
 import { advanceTick, firesAtEnd, firesOnRecord, firesOnTick } from './keyed-trigger.ts'
 import type { OpenWindow } from './keyed-window-state.ts'
@@ -13,7 +13,7 @@ import { NEVER, openWindow, placeOf } from './keyed-window-state.ts'
 import { END_OF_INPUT, WindowTimers } from './keyed-window-timers.ts'
 import { LATE_OUTPUT } from './late-output.ts'
 import type { MetSessions } from './session-windows.ts'
-import { meet, mergeMet } from './session-windows.ts'
+import { contentsOf, joinMet, meet } from './session-windows.ts'
 import { checkTimestamp } from './timestamp-check.ts'
 import type { Trigger } from './triggers.ts'
 import type { WindowFunction } from './window-function.ts'
@@ -51,6 +51,8 @@ export class KeyedWindowOperator implements Operator {
   readonly #trigger: Trigger
   readonly #latenessMs: number
   readonly #fn: WindowFunction
+  /** What a firing throws concerns all records of the window. */
+  readonly #ofWindow = { failure: (error: unknown) => this.#context.failure(error, true) }
   readonly #byClock: boolean
   readonly #byTimestamp: boolean
   /** What the group of the key at hand has seen. */
@@ -115,8 +117,8 @@ export class KeyedWindowOperator implements Operator {
   /** Adds a record to all its windows that are not gone. */
   #assign(windows: OpenWindow[], time: number, value: unknown, second: boolean): void {
     if (this.#layout !== undefined) this.#addToAligned(this.#layout, windows, time, value, second)
-    else if (this.#session !== undefined) this.#add(windows, this.#merged(windows), value, second)
-    else this.#add(windows, this.#windowAt(windows, 0, ALL_TIME.start, ALL_TIME.end), value, second)
+    else if (this.#session !== undefined) this.#addToSession(windows, value, second)
+    else this.#addAt(windows, 0, ALL_TIME, value, second)
   }
 
   /** The newest window first. */
@@ -125,22 +127,33 @@ export class KeyedWindowOperator implements Operator {
     let place = windows.length
     for (let start = layout.newest(time); start > time - sizeMs && !this.#isGone(start + sizeMs); start -= slideMs) {
       place = placeOf(windows, start, place)
-      this.#add(windows, this.#windowAt(windows, place, start, start + sizeMs), value, second)
+      this.#addAt(windows, place, { start, end: start + sizeMs }, value, second)
     }
   }
 
-  #windowAt(windows: OpenWindow[], place: number, start: number, end: number): OpenWindow {
-    const found = windows[place]
-    if (found !== undefined && found.start === start) return found
-    const window = openWindow(start, end)
-    windows.splice(place, 0, window)
-    return window
+  /** To the window that begins then, which is at that place of the row or belongs there. */
+  #addAt(windows: OpenWindow[], place: number, { start, end }: TimeWindow, value: unknown, second: boolean): void {
+    const found = windows[place]?.start === start ? windows[place] : undefined
+    const contents = this.#folded(found === undefined ? [] : [found], value, second)
+    const window = found ?? openWindow(start, end)
+    if (found === undefined) windows.splice(place, 0, window)
+    this.#added(windows, window, contents)
   }
 
-  /** The session that the record at hand belongs to. */
-  #merged(windows: OpenWindow[]): OpenWindow {
+  #addToSession(windows: OpenWindow[], value: unknown, second: boolean): void {
+    const met = this.#met
+    const contents = this.#folded(windows.slice(met.first, met.behind), value, second)
+    this.#added(windows, joinMet(windows, met, this.#windowTimers), contents)
+  }
+
+  /** What these windows hold together with one more record. All that a function may throw at comes before the row changes. */
+  #folded(windows: readonly OpenWindow[], value: unknown, second: boolean): unknown {
+    const fn = this.#fn
     try {
-      return mergeMet(windows, this.#met, this.#windowTimers, this.#fn.merge!)
+      let contents = contentsOf(windows, fn.merge, this.#context.passesOverBadRecords)
+      // What `create` returns may be one object for all keys and windows.
+      if (!windows.some(({ filled }) => filled)) contents = copyValue(fn.create())
+      return second ? fn.addSecond!(contents, value) : fn.add(contents, value)
     } catch (error) {
       throw this.#context.failure(error)
     }
@@ -158,15 +171,8 @@ export class KeyedWindowOperator implements Operator {
     return this.#byTimestamp && end - 1 + this.#latenessMs <= this.#watermark
   }
 
-  #add(windows: OpenWindow[], window: OpenWindow, value: unknown, second: boolean): void {
-    const fn = this.#fn
-    try {
-      // What `create` returns may be one object for all keys and windows.
-      const contents = window.filled ? window.contents : copyValue(fn.create())
-      window.contents = second ? fn.addSecond!(contents, value) : fn.add(contents, value)
-    } catch (error) {
-      throw this.#context.failure(error)
-    }
+  #added(windows: OpenWindow[], window: OpenWindow, contents: unknown): void {
+    window.contents = contents
     window.filled = true
     window.pending++
     window.ended = !this.#byClock && window.end - 1 <= this.#watermark
@@ -273,11 +279,11 @@ export class KeyedWindowOperator implements Operator {
     try {
       results = this.#fn.results(contents, copyValue(this.#keyed.key), { start, end })
     } catch (error) {
-      throw this.#context.failure(error)
+      throw this.#ofWindow.failure(error)
     }
     const before = cell.timestamp
     cell.timestamp = end === Number.POSITIVE_INFINITY ? NO_TIMESTAMP : end - 1
-    emitAll(results, output, this.#context)
+    emitAll(results, output, this.#ofWindow)
     cell.timestamp = before
   }
 }

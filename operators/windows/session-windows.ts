@@ -1,3 +1,4 @@
+import { copyValue } from '../../src/core/copy-value.ts'
 import type { OpenWindow } from './keyed-window-state.ts'
 import { openWindow } from './keyed-window-state.ts'
 import type { WindowTimers } from './keyed-window-timers.ts'
@@ -30,29 +31,33 @@ export function meet(sessions: readonly OpenWindow[], start: number, end: number
   met.end = first === behind ? end : Math.max(end, sessions[behind - 1]!.end)
 }
 
-/** Makes one session of those that were met, or a new one when there are none. The earliest takes in the others, in the order of time. */
-export function mergeMet(
-  sessions: OpenWindow[],
-  { first, behind, start, end }: MetSessions,
-  timers: WindowTimers,
-  merge: (earlier: unknown, later: unknown) => unknown,
-): OpenWindow {
+/**
+ * What windows hold together, the earliest first; `undefined` where none holds anything. They stay as they are, but for what `merge` does to the first.
+ * @param copies `merge` is given a copy: should it throw, or what comes after it, nothing has happened
+ */
+export function contentsOf(
+  windows: readonly OpenWindow[],
+  merge: ((earlier: unknown, later: unknown) => unknown) | undefined,
+  copies: boolean,
+): unknown {
+  const filled = windows.filter((window) => window.filled)
+  const first = filled[0]?.contents
+  if (filled.length < 2) return first
+  return filled.slice(1).reduce((earlier, { contents }) => merge!(earlier, contents), copies ? copyValue(first) : first)
+}
+
+/** Makes one session of those that were met, or a new one when there are none. The earliest takes the place of the others; its contents are set behind that. */
+export function joinMet(sessions: OpenWindow[], { first, behind, start, end }: MetSessions, timers: WindowTimers): OpenWindow {
   if (first === behind) sessions.splice(first, 0, openWindow(start, end))
   const session = sessions[first]!
   for (let others = behind - first - 1; others > 0; others--) {
     // One by one: those that are still in the row keep the timers that they share with it.
     const [other] = sessions.splice(first + 1, 1)
-    absorb(session, other!, merge)
+    session.pending += other!.pending
+    session.tickMs = Math.min(session.tickMs, other!.tickMs)
     timers.take(sessions, session, other!)
   }
   session.start = start
   session.end = end
   return session
-}
-
-function absorb(into: OpenWindow, other: OpenWindow, merge: (earlier: unknown, later: unknown) => unknown): void {
-  if (other.filled) into.contents = into.filled ? merge(into.contents, other.contents) : other.contents
-  into.filled ||= other.filled
-  into.pending += other.pending
-  into.tickMs = Math.min(into.tickMs, other.tickMs)
 }

@@ -47,5 +47,7 @@ const FAULTS_OF_RECORDS: ReadonlySet<ErrorCode> = new Set([
 
 /** Whether the error says that this operator could not take its record. What comes from one behind it is about another record. */
 export function isFaultOfRecord(error: unknown, operator: string): error is SluiceError {
-  return error instanceof SluiceError && error.operator === operator && FAULTS_OF_RECORDS.has(error.code)
+  return (
+    error instanceof SluiceError && error.isGeneral !== true && error.operator === operator && FAULTS_OF_RECORDS.has(error.code)
+  )
 }

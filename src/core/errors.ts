@@ -79,6 +79,8 @@ export interface ErrorDetails {
   hint?: string
   /** Of a record that cannot be read: its text. Stays in its thread. */
   record?: unknown
+  /** Not the fault of the record at hand: no job passes over it. */
+  isGeneral?: boolean
 }
 
 /** The one error type of the public interface: a stable `code`, where it happened, and what to do. */
@@ -89,7 +91,9 @@ export class SluiceError extends Error {
   readonly subtask: number | undefined
   readonly hint: string | undefined
   /** Of a record that cannot be read: its text. */
-  readonly record: unknown
+  declare readonly record?: unknown
+  /** Not the fault of the record at hand: no job passes over it. */
+  declare readonly isGeneral?: boolean
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -97,7 +101,9 @@ export class SluiceError extends Error {
     this.operator = details.operator
     this.subtask = details.subtask
     this.hint = details.hint
-    this.record = details.record
+    // What most errors have not is not shown of them either.
+    if (details.record !== undefined) this.record = details.record
+    if (details.isGeneral === true) this.isGeneral = true
   }
 
   /** Whether replaying from the last checkpoint may get past this error. */
@@ -111,7 +117,7 @@ export class SluiceError extends Error {
  */
 export function locateError(
   error: unknown,
-  place: { readonly operator: string; readonly subtask?: number },
+  place: { readonly operator: string; readonly subtask?: number; readonly isGeneral?: boolean },
   code: ErrorCode = 'OPERATOR_FAILED',
   what = `'${place.operator}' failed`,
 ): SluiceError {
@@ -124,6 +130,7 @@ export function locateError(
     ...place,
     cause: error.cause,
     record: error.record,
+    isGeneral: error.isGeneral === true || place.isGeneral === true,
     ...(error.hint === undefined ? {} : { hint: error.hint }),
   }
   const located = new SluiceError(error.code, error.message, details)

@@ -85,8 +85,11 @@ export interface OperatorContext {
   wake(): void
   /** Counts a record that came too late. */
   late(): void
-  /** Wraps what a user's function threw, with the operator's id and subtask. A `SluiceError` keeps its code. */
-  failure(error: unknown): SluiceError
+  /**
+   * Wraps what a user's function threw, with the operator's id and subtask. A `SluiceError` keeps its code. `isGeneral`: the function was not called for
+   * the record at hand, so no job passes over it.
+   */
+  failure(error: unknown, isGeneral?: boolean): SluiceError
   /** The job passes over records that its functions cannot take. Where one throws in `onRecord` the chain sees to it. */
   readonly passesOverBadRecords: boolean
   /** Passes over a record that came before. @throws SluiceError that of `failure`, when the job or the error does not allow it */

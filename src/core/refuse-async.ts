@@ -10,6 +10,7 @@ export function refuseAsync(result: unknown): void {
   // Nobody will wait for it, and what it rejects with would end the process.
   result.catch(() => undefined)
   throw new SluiceError('OPERATOR_FAILED', 'an async function was given where a plain one is expected', {
+    isGeneral: true,
     hint: 'a plain function must return its result, not a promise of it; for calls to the outside there is asyncMap',
   })
 }

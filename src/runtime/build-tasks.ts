@@ -260,7 +260,9 @@ class TaskBuilder {
     const channels = channelsOfEdge(plan, edge)
       .filter((channel) => channel.from === subtask)
       .map((channel) => {
-        const failure = (error: unknown): SluiceError => locateError(error, { operator: edge.fromOperator, subtask })
+        // A whole batch is sent, whoever brings its last record.
+        const failure = (error: unknown): SluiceError =>
+          locateError(error, { operator: edge.fromOperator, subtask, isGeneral: true })
         return new OutputChannel(this.#channels.writer(channel), this.#backpressure, failure)
       })
     this.#outputs.push(...channels)

@@ -275,8 +275,8 @@ export class ChainLink implements OperatorContext {
     this.#environment.late()
   }
 
-  failure(error: unknown): SluiceError {
-    return locateError(error, { operator: this.operatorId, subtask: this.subtask })
+  failure(error: unknown, isGeneral = false): SluiceError {
+    return locateError(error, { operator: this.operatorId, subtask: this.subtask, isGeneral })
   }
 
   get passesOverBadRecords(): boolean {

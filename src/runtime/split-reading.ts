@@ -244,6 +244,8 @@ class OwnSplit {
   #opening = false
   #pending = false
   #closed = false
+  /** Where the reader was before it was asked; only in a job that passes over bad records. */
+  #stoodAt: Uint8Array | undefined
   done: boolean
   /** For how long the split has been asked for records, in all. */
   listenedMs = 0
@@ -275,14 +277,20 @@ class OwnSplit {
         this.#opening = true
         return this.#await(opened)
       }
-      this.#reader = opened
+      this.#begin(opened)
     }
-    const answer = arrived === undefined ? this.#poll(this.#reader, max) : (arrived.value as readonly unknown[] | null)
+    const reader = this.#reader!
+    const answer = arrived === undefined ? this.#poll(reader, max) : (arrived.value as readonly unknown[] | null)
     if (isPromise(answer)) return this.#await(answer)
-    if (answer === null) return this.#finish(this.#reader)
+    if (answer === null) return this.#finish(reader)
     if (answer.length === 0) return NOTHING
     hold(this)
     return { type: 'records', records: answer }
+  }
+
+  #begin(reader: SplitReader<unknown>): void {
+    this.#reader = reader
+    if (this.#passesOver) this.#stoodAt = encodeValue(reader.position())
   }
 
   #poll(reader: SplitReader<unknown>, max: number): ReturnType<SplitReader<unknown>['poll']> {
@@ -306,8 +314,11 @@ class OwnSplit {
     return this.#context.passesOverBadRecords === true
   }
 
+  /** Or it would be asked for the same record for ever. What it has given out since is handed on, or it would not have been asked. */
   #standsWhereItStood(reader: SplitReader<unknown>): boolean {
-    return this.#started && Buffer.compare(encodeValue(this.#position), encodeValue(reader.position())) === 0
+    const before = this.#stoodAt!
+    this.#stoodAt = encodeValue(reader.position())
+    return Buffer.compare(before, this.#stoodAt) === 0
   }
 
   /** The time since the last question counts: whatever comes now was not there then. */
@@ -343,6 +354,7 @@ class OwnSplit {
   handedOn(): void {
     this.#position = this.#reader!.position()
     this.#started = true
+    if (this.#passesOver) this.#stoodAt = encodeValue(this.#position)
   }
 
   state(reading: boolean): SplitState {
@@ -381,7 +393,7 @@ class OwnSplit {
     if ('error' in settled) throw settled.error
     if (this.#opening) {
       this.#opening = false
-      this.#reader = settled.value as SplitReader<unknown>
+      this.#begin(settled.value as SplitReader<unknown>)
       return undefined
     }
     if (this.#finishing) {

@@ -160,11 +160,15 @@ export class CurrentKey {
   }
 
   #hashWords(): void {
-    const { words, at } = this
-    const first = (Math.imul(words[at]!, SEED_0) + Math.imul(words[at + 1]!, SEED_1)) | 0
-    const second = (Math.imul(words[at + 2]!, SEED_2) + Math.imul(words[at + 3]! + this.form, SEED_3)) | 0
-    this.hash = spread((first + second) | 0)
+    this.hash = hashOfWords(this.words, this.at, this.form)
   }
+}
+
+/** The hash of a small key. */
+export function hashOfWords(words: Int32Array, at: number, form: number): number {
+  const first = (Math.imul(words[at]!, SEED_0) + Math.imul(words[at + 1]!, SEED_1)) | 0
+  const second = (Math.imul(words[at + 2]!, SEED_2) + Math.imul(words[at + 3]! + form, SEED_3)) | 0
+  return spread((first + second) | 0)
 }
 
 const double = new Float64Array(1)

@@ -2,8 +2,21 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BadRecord, JobOptions, JobResult, Sink, Source } from 'sluice'
-import { collect, generate, items, job, readCsv, readJsonLines, SluiceError, tumblingWindow } from 'sluice'
+import {
+  collect,
+  countWindow,
+  generate,
+  items,
+  job,
+  readCsv,
+  readJsonLines,
+  readParquet,
+  SluiceError,
+  sessionWindow,
+  tumblingWindow,
+} from 'sluice'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { parquetFile } from '../operators/sources/parquet-writer.ts'
 import { runJob } from './run-job.ts'
 
 let folder: string
@@ -279,6 +292,69 @@ describe('a record that a function of the job cannot take', () => {
   })
 })
 
+describe('a session', () => {
+  interface Row {
+    readonly from: number
+    readonly to: number
+    readonly all: readonly number[]
+  }
+
+  /** Sessions with a gap of 10; the functions throw at a record as they are told. */
+  async function sessions(records: readonly number[], merge: boolean, bad: number): Promise<{ rows: Row[]; letters: unknown[] }> {
+    const rows: Row[] = []
+    const build = (own: Jobs): void =>
+      void own
+        .from(items(records))
+        .withTimestamps((n) => n, { maxOutOfOrderness: 100 })
+        .keyBy(() => 'all')
+        .window(sessionWindow(10))
+        .aggregate({
+          create: (): number[] => [],
+          add: (all, n: number) => {
+            if (n === bad && !merge) throw new Error('no')
+            all.push(n)
+            return all
+          },
+          merge: (one, other) => {
+            one.push(...other)
+            if (merge) throw new Error('no')
+            return one
+          },
+          result: (all, { window }) => ({ from: window.start, to: window.end, all }),
+        })
+        .to(collect(rows))
+    const { letters } = await run(build)
+    return { rows, letters: letters.map(({ record }) => record) }
+  }
+
+  test('keeps what is in those that cannot be merged', async () => {
+    const { rows, letters } = await sessions([1, 20, 11], true, 11)
+    expect(letters).toEqual([11])
+    expect(rows).toEqual([
+      { from: 1, to: 11, all: [1] },
+      { from: 20, to: 30, all: [20] },
+    ])
+  })
+
+  test.each([
+    ['does not grow', [1, 8], [{ from: 1, to: 11, all: [1] }]],
+    [
+      'joins no others',
+      [1, 20, 11],
+      [
+        { from: 1, to: 11, all: [1] },
+        { from: 20, to: 30, all: [20] },
+      ],
+    ],
+    ['leaves no session', [30, 25], [{ from: 25, to: 35, all: [25] }]],
+  ])('%s by a record that is passed over', async (_, records, expected) => {
+    const bad = records.length === 3 ? 11 : records[0] === 30 ? 30 : 8
+    const { rows, letters } = await sessions(records, false, bad)
+    expect(letters).toEqual([bad])
+    expect(rows).toEqual(expected)
+  })
+})
+
 describe('what is no fault of a record fails the job all the same', () => {
   /** Takes the first records, and then none. */
   function refusingSink(): Sink<number> {
@@ -326,6 +402,60 @@ describe('what is no fault of a record fails the job all the same', () => {
           .to(nowhere()),
     ],
     [
+      'the result of a window that fires on a record',
+      'OPERATOR_FAILED',
+      (own) =>
+        void numbers(own)
+          .keyBy(() => 0)
+          .window(countWindow(2))
+          .process(() => {
+            throw new Error('no')
+          })
+          .to(nowhere()),
+    ],
+    [
+      'what a window yields that fires on a record',
+      'OPERATOR_FAILED',
+      (own) =>
+        void numbers(own)
+          .keyBy(() => 0)
+          .window(countWindow(2))
+          .process(function* ([first]) {
+            yield refuse(2)(first!)
+          })
+          .to(nowhere()),
+    ],
+    [
+      'the result of a window that fires again for a late record',
+      'OPERATOR_FAILED',
+      (own) => {
+        let fired = 0
+        void own
+          .from(items([1, 20, 2]))
+          .withTimestamps((n) => n)
+          .keyBy(() => 0)
+          .window(tumblingWindow(5), { allowedLateness: 100 })
+          .aggregate({ create: () => 0, add: (sum) => sum + 1, result: () => refuse(2)(++fired) })
+          .to(nowhere())
+      },
+    ],
+    [
+      'a map that returns promises',
+      'OPERATOR_FAILED',
+      (own) =>
+        void numbers(own)
+          .map(async (n) => n)
+          .to(nowhere()),
+    ],
+    [
+      'a flatMap that returns nothing',
+      'OPERATOR_FAILED',
+      (own) =>
+        void numbers(own)
+          .flatMap(() => undefined as never)
+          .to(nowhere()),
+    ],
+    [
       'a side output that nobody declared',
       'INVALID_OPTION',
       (own) =>
@@ -347,6 +477,18 @@ describe('what is no fault of a record fails the job all the same', () => {
   ])('%s', async (_, code, build) => {
     await expect(run(build)).rejects.toMatchObject({ code })
   })
+})
+
+test('a record whose asyncMap has no answer in time, and nothing to supply it, is bad', async () => {
+  const out: number[] = []
+  const late = (n: number): Promise<number> => (n % 10 === 3 ? new Promise(() => {}) : Promise.resolve(n))
+  const build = (own: Jobs): void =>
+    void numbers(own)
+      .asyncMap(late, { timeout: 5, onTimeout: (n) => refuse(3)(n) })
+      .to(collect(out))
+  const { letters } = await run(build)
+  expect(letters.map(({ record }) => record)).toEqual([3, 13])
+  expect(out).toHaveLength(18)
 })
 
 describe('a record that cannot be read', () => {
@@ -391,8 +533,33 @@ describe('a record that cannot be read', () => {
     await expect(run((own) => void own.from(readCsv(path)).to(nowhere()))).rejects.toMatchObject({ code: 'MALFORMED_RECORD' })
   })
 
-  /** Records 0 to 9 one by one, of which 5 cannot be read. */
-  function source({ isAsync = false, moves = true } = {}): Source<number, object, number> {
+  test('may be no line at all, and those before it are not lost', async () => {
+    const path = input('long.jsonl', ['1', '2', `"${'x'.repeat(64 * 1024 * 1024)}"`, '3'])
+    const out: unknown[] = []
+    const { letters } = await run((own) => void own.from(readJsonLines(path, { splitBytes: 1e9 })).to(collect(out)))
+    expect(out).toEqual([1, 2, 3])
+    expect(letters.map(({ message }) => message)).toEqual([`${path}, line 3 (byte 4): longer than 64 MiB without an end`])
+  })
+
+  test('of Parquet fails the job: its columns are read together', async () => {
+    const path = join(folder, 'a.parquet')
+    const column = (name: string, values: readonly bigint[]) => ({ name, type: 'INT64' as const, pages: [{ values }] })
+    const wide = Array.from({ length: 4000 }, (_, n) => (n === 500 ? 2n ** 60n : BigInt(n)))
+    writeFileSync(
+      path,
+      parquetFile([
+        column(
+          'a',
+          wide.map((_, n) => BigInt(n)),
+        ),
+        column('b', wide),
+      ]),
+    )
+    await expect(run((own) => void own.from(readParquet(path)).to(nowhere()))).rejects.toMatchObject({ code: 'MALFORMED_RECORD' })
+  })
+
+  /** Records 0 to 9 one by one, of which `bad` cannot be read. */
+  function source({ isAsync = false, moves = true, bad = 5 } = {}): Source<number, object, number> {
     return {
       kind: 'mine',
       enumerate: () => [{}],
@@ -400,7 +567,7 @@ describe('a record that cannot be read', () => {
         let next = position
         const poll = (): number[] | null => {
           if (next === 10) return null
-          if (next === 5) {
+          if (next === bad) {
             if (moves) next++
             throw new SluiceError('MALFORMED_RECORD', 'five', { record: 'V' })
           }
@@ -418,8 +585,8 @@ describe('a record that cannot be read', () => {
     expect(letters).toEqual([{ record: 'V', operator: 'mine-1', code: 'MALFORMED_RECORD', message: 'five' }])
   })
 
-  test('is passed over once: a reader that does not go on fails the job', async () => {
-    await expect(run((own) => void own.from(source({ moves: false })).to(nowhere()))).rejects.toMatchObject({
+  test.each([0, 5])('fails the job where the reader does not go on (record %i)', async (bad) => {
+    await expect(run((own) => void own.from(source({ moves: false, bad })).to(nowhere()))).rejects.toMatchObject({
       code: 'MALFORMED_RECORD',
       operator: 'mine-1',
     })
@@ -488,6 +655,12 @@ describe('after a restart', () => {
     const result = await own.run({ quiet: true, fresh: true })
     expect(result).toMatchObject({ restarts: 1, recordsIn: 2000, badRecords: 200 })
     expect(shown.size).toBe(200)
+  })
+
+  test('what cannot be sent to another thread is not taken for the fault of the record at hand', async () => {
+    const { code, stderr } = await runJob('mishaps.ts', [], { FOLDER: folder, UNSENDABLE: 'yes' })
+    expect(code).not.toBe(0)
+    expect(stderr).toContain('a field that cannot be read')
   })
 
   test('and with threads each of them is in the output once', async () => {
