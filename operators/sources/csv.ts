@@ -45,6 +45,7 @@ export function readCsv<T = Record<string, string>>(
   check(dialect, header)
   return fileSource(paths, options, {
     kind: 'readCsv',
+    options: ['delimiter', 'header', 'quote', 'comment', 'cast'],
     settings: { delimiter, header, quote, cast, ...(comment === undefined ? {} : { comment }) },
     cut: (file, size, splitBytes) => cutRecords(file, size, splitBytes, dialect),
     open: (split, position, follow) => new CsvReader<T>({ split, position, follow, dialect, header, cast }),

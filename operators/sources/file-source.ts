@@ -23,6 +23,8 @@ export type FileSourcePosition = number | readonly number[]
 export interface FileFormat<T> {
   readonly kind: string
   readonly settings?: Readonly<Record<string, unknown>>
+  /** Names of its options beside those of all sources of files. */
+  readonly options?: readonly string[]
   /** Cuts a file of `size` bytes into ranges of about `splitBytes` that begin where a record begins. */
   cut(file: InputFile, size: number, splitBytes: number): readonly FileSplit[] | Promise<readonly FileSplit[]>
   open(split: FileSplit, position: number | undefined, follow: boolean): SplitReader<T, number>
@@ -42,6 +44,13 @@ export function fileSource<T>(
   const { kind } = format
   const { follow = false, splitBytes = SPLIT_BYTES } = options
   const paths = checkPaths(kind, given)
+  const known = ['follow', 'splitBytes', ...(format.options ?? [])]
+  const unknown = Object.keys(options).find((name) => !known.includes(name))
+  if (unknown !== undefined) {
+    throw new SluiceError('INVALID_OPTION', `${kind} has no option ${JSON.stringify(unknown)}`, {
+      hint: `there are: ${known.join(', ')}`,
+    })
+  }
   if (!(Number.isSafeInteger(splitBytes) && splitBytes > 0)) {
     throw new SluiceError('INVALID_OPTION', `${kind}: splitBytes is ${String(splitBytes)}, expected a whole number above 0`)
   }

@@ -1,5 +1,6 @@
 import { SluiceError } from '../../src/core/errors.ts'
 import type { Duration } from '../../src/core/time.ts'
+import { warn } from '../../src/core/warn.ts'
 import type { WindowAssigner } from './assigners.ts'
 import { positiveMs, wholeCount } from './assigners.ts'
 
@@ -19,7 +20,7 @@ export interface TriggerOptions {
 }
 
 export interface CountTriggerOptions extends TriggerOptions {
-  /** Windows of time have an end, and records are left over at it: `'fire'` gives them as a last result, `'ignore'` drops them. */
+  /** Windows of time have an end, and records are left over at it: `'fire'` gives them as a last result, `'ignore'`, the default, drops them. */
   readonly endOfWindow?: EndOfWindow
 }
 
@@ -32,8 +33,9 @@ export function onWatermark(options: TriggerOptions = {}): Trigger {
 }
 
 /**
- * Fires whenever `count` records have come since it last fired. In windows of time it must be said what becomes of the rest:
- * `onCount(100, { endOfWindow: 'fire' })`.
+ * Fires whenever `count` records have come since it last fired. It takes the place of the trigger that fires at the end of a window: what comes after the
+ * last full count is dropped there, as in Apache Flink, unless `onCount(100, { endOfWindow: 'fire' })` says something else. A window of time of
+ * which nothing is said warns.
  * @throws SluiceError `INVALID_OPTION`
  */
 export function onCount(count: number, options: CountTriggerOptions = {}): Trigger {
@@ -73,7 +75,7 @@ export function defaultTrigger(assigner: WindowAssigner): Trigger {
 
 const KINDS = ['watermark', 'count', 'processing-time', 'early'] as const
 
-/** Refuses what would lose records without a word. @throws SluiceError `INVALID_OPTION` */
+/** Refuses what cannot be meant, and says what would lose records without a word. @throws SluiceError `INVALID_OPTION` */
 export function checkTrigger(assigner: WindowAssigner, trigger: Trigger): void {
   if (!KINDS.includes((trigger as Trigger | null)?.kind as never)) {
     throw new SluiceError('INVALID_OPTION', 'the trigger of a window is what one of the trigger functions returns', {
@@ -86,12 +88,8 @@ export function checkTrigger(assigner: WindowAssigner, trigger: Trigger): void {
     })
   }
   if (trigger.kind === 'count' && trigger.endOfWindow === null && assigner.kind !== 'global') {
-    throw new SluiceError(
-      'INVALID_OPTION',
-      `onCount(${trigger.count}) does not fire at the end of a ${assigner.kind} window: what comes after the last full count would be lost`,
-      {
-        hint: `write onCount(${trigger.count}, { endOfWindow: 'fire' }), or { endOfWindow: 'ignore' } if the rest is to be dropped, or countWindow(${trigger.count}) for windows of records alone`,
-      },
+    warn(
+      `onCount(${trigger.count}) does not fire at the end of a ${assigner.kind} window: what comes after the last full count is dropped. Write onCount(${trigger.count}, { endOfWindow: 'fire' }) to have it, or { endOfWindow: 'ignore' } to say so`,
     )
   }
 }

@@ -135,11 +135,15 @@ export class ExplicitStart {
   }
 
   async #import(savepoint: Savepoint): Promise<Claim> {
-    const { store, note } = this.#context
+    const { store, note, settings } = this.#context
     const { manifest } = savepoint
     judgeRestore(manifest, `the savepoint ${savepoint.path}`, this.#context)
     const latest = store.latestCheckpoint
-    if (latest !== undefined) note(`--from: replacing checkpoint ${latest} in ${store.directory} by the savepoint`)
+    if (latest !== undefined) {
+      const output = 'what output folders hold since the savepoint stays, and may be written again'
+      note(`--from: replacing checkpoint ${latest} in ${store.directory} by the savepoint; ${output}`)
+    }
+    if (settings.overwrite) note('--overwrite is for a fresh start: nothing is removed when a savepoint goes on')
     note(`restoring ${savepoint.path}, which is checkpoint ${manifest.checkpoint}`)
     // The same run goes on, so that the output it has committed is known to be its own.
     const claim = store.forget(savepoint.run ?? randomUUID(), savepoint.path)

@@ -45,11 +45,13 @@ export class GraphBuilder {
   }
 
   addSource(source: Source<unknown>): OutputReference {
+    checkMembers('from', 'a source', source, ['enumerate', 'open'])
     const settings = asJson(source.settings)
     return this.add({ kind: kebab(source.kind), body: { type: 'source', source }, settings }, [])
   }
 
   addSink(sink: Sink<unknown>, inputs: readonly OutputReference[]): void {
+    checkMembers('to', 'a sink', sink, ['createWriter', 'createCommitter'])
     this.add({ kind: kebab(sink.kind), body: { type: 'sink', sink }, settings: asJson(sink.settings) }, [{ outputs: inputs }])
   }
 
@@ -94,6 +96,17 @@ function deadLetters(sink: Sink<unknown>, nodes: readonly GraphNode[]): GraphNod
     settings: asJson(sink.settings),
     inputs: senders.map(({ index }) => ({ node: index, output: BAD_RECORDS, partitioning: 'forward' })),
   }
+}
+
+/** Refuses what is no source or sink when the job is built, and not with what it lacks. @throws SluiceError `INVALID_OPTION` */
+function checkMembers(verb: string, what: string, given: object, functions: readonly string[]): void {
+  const members = given as Readonly<Record<string, unknown>> | null | undefined
+  const missing = functions.find((name) => typeof members?.[name] !== 'function')
+  if (missing === undefined && typeof members?.['kind'] === 'string') return
+  const lack = typeof members === 'object' && members !== null ? `${what} without ${missing ?? 'kind'}` : shown(given)
+  throw new SluiceError('INVALID_OPTION', `${verb}() takes ${what}, not ${lack}`, {
+    hint: `one of your own is an object of { kind: 'its-name', ${functions.map((name) => `${name}(...) {...}`).join(', ')} }`,
+  })
 }
 
 function graphInputs({ outputs, side, keyOf }: DraftInput): readonly GraphInput[] {

@@ -37,7 +37,7 @@ async function buildGraph(assignment: WorkerAssignment): Promise<StreamGraph> {
       'JOB_NOT_REACHED',
       `${assignment.module} does not run the job '${assignment.job}' when it is imported`,
       {
-        hint: 'call run() while the module is imported, without a condition that only holds in the main thread, or pass run({ module: import.meta.url })',
+        hint: 'that module must build the job and call run() at its top level: worker threads import it and call nothing of it. So it may be no condition that only holds in the main thread, nor a function that another module calls; if it is not the entry of the program, run({ module: import.meta.url }) names it',
       },
     )
   })

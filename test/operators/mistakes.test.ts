@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import type { Stream } from 'sluice'
-import { items, job, mapState, onWatermark, output, tumblingWindow, valueState } from 'sluice'
+import { items, job, mapState, onWatermark, output, readCsv, readText, tumblingWindow, valueState } from 'sluice'
 import { end, record, runOperator, second, testDriver } from 'sluice/testing'
 import { describe, expect, test } from 'vitest'
 
@@ -48,6 +49,15 @@ describe('is refused when the job is built:', () => {
     ['a length in place of windows', () => keyed().window(unchecked('1h')), "tumblingWindow('1h')"],
     ['a trigger without brackets', () => keyed().window(tumblingWindow(1), { trigger: unchecked(onWatermark) }), 'onWatermark()'],
     ['a trigger by name', () => keyed().window(tumblingWindow(1), { trigger: unchecked('watermark') }), 'onWatermark()'],
+    ['what is no source', () => job('none').from(unchecked<never>('file.txt')), 'enumerate(...)'],
+    [
+      'a source without a name',
+      () => job('none').from(unchecked<never>({ enumerate: () => [], open: () => undefined })),
+      "kind: 'its-name'",
+    ],
+    ['what is no sink', () => number().to(unchecked({ writer: {}, committer: {} })), 'createWriter(...)'],
+    ['an option that readCsv has not', () => readCsv('a.csv', unchecked({ separator: ';' })), 'delimiter'],
+    ['an option that readText has not', () => readText('a.txt', unchecked({ encoding: 'latin1' })), 'splitBytes'],
     ['windows longer than all dates', () => tumblingWindow(1e17), 'globalWindow()'],
     ['process without onRecord', () => number().process(unchecked<never>({})), 'onRecord'],
     ['keyed process without onRecord', () => keyed().process(unchecked<never>({ onrecord: () => [] })), 'onRecord'],
@@ -151,4 +161,20 @@ test('a date that is a key cannot be changed by who asks for it', async () => {
     { restoreAfter: 'all' },
   )
   expect(outcomes.flatMap((outcome) => ('value' in outcome ? [outcome.value] : []))).toEqual([1, 2, 3])
+})
+
+test('onCount in a window of time says that it drops the rest, unless it is told what to do with it', () => {
+  const program = `
+    import { collect, items, job, onCount, tumblingWindow } from 'sluice'
+    const keyed = job('counts').from(items([1])).withTimestamps((n) => n).keyBy((n) => n)
+    for (const options of [undefined, { endOfWindow: 'ignore' }, { endOfWindow: 'fire' }])
+      keyed.window(tumblingWindow(10), { trigger: onCount(7, options) }).count().to(collect([]))`
+  const flags = ['--conditions=@sluice/source', '--input-type=module', '--eval', program]
+  const { stderr, status } = spawnSync(process.execPath, flags, { encoding: 'utf8', cwd: import.meta.dirname })
+  expect([status, stderr.match(/SluiceWarning: .*/g)]).toEqual([
+    0,
+    [
+      "SluiceWarning: onCount(7) does not fire at the end of a tumbling window: what comes after the last full count is dropped. Write onCount(7, { endOfWindow: 'fire' }) to have it, or { endOfWindow: 'ignore' } to say so",
+    ],
+  ])
 })

@@ -78,6 +78,15 @@ describe('onCount in a global window', () => {
 })
 
 describe('onCount in windows of time', () => {
+  test('drops what comes after the last full count when nothing is said of it', () => {
+    const [said, unsaid] = [{ endOfWindow: 'ignore' } as const, {}].map((options) => {
+      const windows = keyedWindows(tumblingWindow(10), { trigger: onCount(2, options) })
+      return [1, 2, 3].flatMap((n) => windows.record('k', n, n)).concat(windows.watermark(100))
+    })
+    expect(unsaid).toEqual(said)
+    expect(unsaid).toHaveLength(1)
+  })
+
   test('counts in each window by itself', () => {
     const windows = keyedWindows(tumblingWindow(10), { trigger: onCount(2, { endOfWindow: 'ignore' }) })
     expect(feed(windows, [1, 11, 2, 12, 3])).toEqual(['0..10 1 2', '10..20 11 12'])
