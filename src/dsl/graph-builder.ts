@@ -105,7 +105,7 @@ function checkMembers(verb: string, what: string, given: object, functions: read
   if (missing === undefined && typeof members?.['kind'] === 'string') return
   const lack = typeof members === 'object' && members !== null ? `${what} without ${missing ?? 'kind'}` : shown(given)
   throw new SluiceError('INVALID_OPTION', `${verb}() takes ${what}, not ${lack}`, {
-    hint: `one of your own is an object of { kind: 'its-name', ${functions.map((name) => `${name}(...) {...}`).join(', ')} }`,
+    hint: `one of your own is an object of { kind: "its-name", ${functions.map((name) => `${name}(...) {...}`).join(', ')} }`,
   })
 }
 

@@ -53,7 +53,7 @@ describe('is refused when the job is built:', () => {
     [
       'a source without a name',
       () => job('none').from(unchecked<never>({ enumerate: () => [], open: () => undefined })),
-      "kind: 'its-name'",
+      'kind: "its-name"',
     ],
     ['what is no sink', () => number().to(unchecked({ writer: {}, committer: {} })), 'createWriter(...)'],
     ['an option that readCsv has not', () => readCsv('a.csv', unchecked({ separator: ';' })), 'delimiter'],
