@@ -22,9 +22,15 @@ const CHUNKS_MAX = 512
 const FAR_BEHIND = 1.25
 const LARGE_STEP_MS = 50
 const LARGE_STEP_MS_MAX = 250
+/**
+ * As long as nobody waits for it, folding takes a fifth of the main thread: it is the third thread on what may be two processors, and records would wait
+ * for each stretch in which it never rests.
+ */
+const UNHURRIED_STEP_MS = 2
+const REST_TIMES = 4
 
 /**
- * Takes the changes of complete checkpoints into the base, in the background: a few milliseconds at a time, and in between the main thread does
+ * Takes the changes of complete checkpoints into the base, in the background: a few milliseconds at a time, and in between the main thread rests, or does
  * what else it has to do. What always holds:
  *
  * 1. One fold runs at a time, and none while the store is held as it is for a savepoint.
@@ -82,8 +88,8 @@ export class Folding {
     return (bytes - imageBytes) / enough + imageBytes / IMAGE_BYTES_MAX
   }
 
-  /** By default as the store likes it. */
-  #stepMs(): number | undefined {
+  /** How long a step may be when folding is too slow for the checkpoints; `undefined` when it is not. */
+  #hurriedStepMs(): number | undefined {
     const due = this.#store.foldable()
     const behind = due === undefined ? 0 : this.#bytes(due)
     return behind > FAR_BEHIND ? Math.min(LARGE_STEP_MS_MAX, LARGE_STEP_MS * behind) : undefined
@@ -93,15 +99,27 @@ export class Folding {
   async #run(all: boolean): Promise<void> {
     while (!this.#stopped && this.#holds === 0) {
       const before = this.#store.foldedThrough
-      if (!this.#store.foldStep(this.#stepMs())) break
+      const hurriedMs = this.#hurriedStepMs()
+      // Somebody waits: as the store likes it.
+      const isAwaited = all || this.#wanted
+      const beganMs = this.#timers.nowMs()
+      if (!this.#store.foldStep(hurriedMs ?? (isAwaited ? undefined : UNHURRIED_STEP_MS))) break
+      const tookMs = this.#timers.nowMs() - beganMs
       const { foldedThrough } = this.#store
       if (foldedThrough !== before) {
         this.#onFolded(foldedThrough)
         if (!all && !this.#isWorthwhile()) break
       }
-      await this.#timers.turn()
+      if (isAwaited || hurriedMs !== undefined) await this.#timers.turn()
+      else await this.#rest(REST_TIMES * tookMs)
     }
     while (!this.#stopped && this.#store.purgeStep()) await this.#timers.turn()
+  }
+
+  async #rest(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#timers.set(resolve, ms)
+    })
   }
 
   /** Nothing is folded until as many calls of `letGo` have come. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { CheckpointStore } from '../../src/checkpoint/checkpoint-store.ts'
 import type { Foldable } from '../../src/checkpoint/folder.ts'
 import { Folding } from '../../src/control/folding.ts'
+import type { Timers } from '../../src/core/time.ts'
 import { systemTimers } from '../../src/core/time.ts'
 
 const MEBIBYTE = 1 << 20
@@ -44,14 +45,23 @@ class FakeStore {
   }
 }
 
-function folding(store: FakeStore) {
+/** Rests take no time. */
+const PROMPT: Timers = {
+  ...systemTimers,
+  set(callback) {
+    setImmediate(callback)
+    return () => undefined
+  },
+}
+
+function folding(store: FakeStore, timers = PROMPT) {
   const folded: number[] = []
   const failures: unknown[] = []
   const own = new Folding(
     store as unknown as CheckpointStore,
     (checkpoint) => folded.push(checkpoint),
     (error) => failures.push(error),
-    systemTimers,
+    timers,
   )
   return { own, folded, failures }
 }
@@ -129,8 +139,39 @@ describe('folding', () => {
     const { own } = folding(store)
     own.consider()
     await settled()
-    const expected = [150, 125, 100, 75, undefined, undefined]
+    const expected = [150, 125, 100, 75, 2, 2]
     expect(store.stepsMs.map((ms) => ms && Math.round(ms))).toEqual(expected)
+  })
+
+  test('rests four times as long as it has worked, unless it is behind or somebody waits', async () => {
+    const restsOf = async (waitingBytes: number, isAwaited: boolean): Promise<readonly number[]> => {
+      let nowMs = 0
+      const rests: number[] = []
+      const store = Object.assign(new FakeStore(), { waitingBytes, bytesPerStep: MEBIBYTE })
+      const step = store.foldStep.bind(store)
+      store.foldStep = (ms) => {
+        nowMs += 3
+        return step(ms)
+      }
+      const timers: Timers = {
+        ...PROMPT,
+        nowMs: () => nowMs,
+        set(callback, delayMs) {
+          rests.push(delayMs)
+          return PROMPT.set(callback, delayMs)
+        },
+      }
+      const { own } = folding(store, timers)
+      if (isAwaited) await own.drain()
+      else own.consider()
+      await settled()
+      expect(store.waitingBytes).toBe(0)
+      return rests
+    }
+    expect(await restsOf(4 * MEBIBYTE, false)).toEqual([12, 12, 12])
+    expect(await restsOf(4 * MEBIBYTE, true)).toEqual([])
+    // Up to a quarter more than may wait it rests, and not before.
+    expect(await restsOf(8 * MEBIBYTE, false)).toHaveLength(4)
   })
 
   test('does not happen while the store is held, and is made up for afterwards', async () => {
