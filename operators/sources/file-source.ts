@@ -1,4 +1,5 @@
 import { SluiceError } from '../../src/core/errors.ts'
+import { onlyKnown } from '../../src/core/only-known.ts'
 import type { Source, SplitReader } from '../../src/core/source.ts'
 import { InputFile } from './files.ts'
 import { FollowReader, type FollowSplit, followSplits } from './follow.ts'
@@ -44,13 +45,7 @@ export function fileSource<T>(
   const { kind } = format
   const { follow = false, splitBytes = SPLIT_BYTES } = options
   const paths = checkPaths(kind, given)
-  const known = ['follow', 'splitBytes', ...(format.options ?? [])]
-  const unknown = Object.keys(options).find((name) => !known.includes(name))
-  if (unknown !== undefined) {
-    throw new SluiceError('INVALID_OPTION', `${kind} has no option ${JSON.stringify(unknown)}`, {
-      hint: `there are: ${known.join(', ')}`,
-    })
-  }
+  onlyKnown(options, kind, ['follow', 'splitBytes', ...(format.options ?? [])])
   if (!(Number.isSafeInteger(splitBytes) && splitBytes > 0)) {
     throw new SluiceError('INVALID_OPTION', `${kind}: splitBytes is ${String(splitBytes)}, expected a whole number above 0`)
   }

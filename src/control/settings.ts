@@ -6,6 +6,7 @@ import { BAD_RECORD_POLICIES } from '../core/bad-record.ts'
 import type { ByteSize } from '../core/bytes.ts'
 import { byteSize } from '../core/bytes.ts'
 import { messageOf, SluiceError } from '../core/errors.ts'
+import { onlyKnown } from '../core/only-known.ts'
 import { shown } from '../core/shown.ts'
 import type { Sink } from '../core/sink.ts'
 import type { Duration } from '../core/time.ts'
@@ -310,14 +311,6 @@ function absolute(path: string | undefined): string | undefined {
 function whole(value: number, what: string, minimum: number, maximum: number): number {
   if (Number.isInteger(value) && value >= minimum && value <= maximum) return value
   throw new SluiceError('INVALID_OPTION', `${what} must be a whole number from ${minimum} to ${maximum}, not ${messageOf(value)}`)
-}
-
-function onlyKnown(options: object, where: string, known: readonly string[]): void {
-  const unknown = Object.keys(options).find((name) => !known.includes(name))
-  if (unknown === undefined) return
-  throw new SluiceError('INVALID_OPTION', `${where} has no option ${JSON.stringify(unknown)}`, {
-    hint: `there are: ${known.join(', ')}`,
-  })
 }
 
 function oneOf<T extends string>(value: T, what: string, allowed: readonly T[]): T {

@@ -1,5 +1,3 @@
-import type { BadRecord } from '../core/bad-record.ts'
-import { BAD_RECORDS, isFaultOfRecord } from '../core/bad-record.ts'
 import { locateError, SluiceError } from '../core/errors.ts'
 import { groupsOfSubtask } from '../core/key-groups.ts'
 import type { Operator, OperatorContext, Receiver, RecordCell, SourceSplits, WatermarkGroup } from '../core/operator.ts'
@@ -13,7 +11,8 @@ import type { OperatorRestore, OperatorSnapshot } from '../protocol/messages.ts'
 import type { DeltaChunk } from '../state/delta-chunk.ts'
 import { KeyedBackend } from '../state/keyed-backend.ts'
 import type { OperatorBase } from '../state/state-base.ts'
-import { KeyingReceiver, PassOn, PassOnRead, TolerantReceiver, WriteTo } from './chain-receivers.ts'
+import { BadRecords } from './bad-records.ts'
+import { KeyingReceiver, PassOn, PassOnRead, WriteTo } from './chain-receivers.ts'
 import { fusedReceiver } from './fused-chain.ts'
 import type { Backpressure, Exchange, OutputChannel } from './output.ts'
 import { FanOut, NOWHERE } from './output.ts'
@@ -83,9 +82,7 @@ export class ChainLink implements OperatorContext {
   readonly splits: SourceSplits | undefined
   readonly watermarkGroup: WatermarkGroup | undefined
   records: number
-  /** Records that were passed over, over the whole run. */
-  #badRecords: number
-  #deadLetters: Receiver | undefined
+  readonly #badRecords: BadRecords
   readonly #environment: ChainEnvironment
   readonly #readers: readonly ChainLink[]
   /** The operators behind this one, however far, that may be full. */
@@ -116,6 +113,7 @@ export class ChainLink implements OperatorContext {
     restore: OperatorRestore | undefined,
   ) {
     this.#environment = environment
+    this.#badRecords = new BadRecords(restore?.badRecords ?? 0, environment.onBadRecord, (output) => this.#receiverOf(output))
     this.plan = plan
     this.cell = cell
     this.#readers = readers
@@ -134,7 +132,6 @@ export class ChainLink implements OperatorContext {
     this.#pendingWatermark = this.#watermark
     this.#emittedWatermark = WATERMARK_NONE
     this.records = restore?.records ?? 0
-    this.#badRecords = restore?.badRecords ?? 0
     this.timed = plan.timed
     this.splits = environment.splits
     this.watermarkGroup = plan.alignmentGroup === undefined ? undefined : environment.watermarkGroup
@@ -280,27 +277,16 @@ export class ChainLink implements OperatorContext {
   }
 
   get passesOverBadRecords(): boolean {
-    return this.#environment.onBadRecord !== undefined
+    return this.#badRecords.arePassedOver
   }
 
   refuse(value: unknown, error: unknown): void {
-    this.#refuse(value, this.failure(error), this.operatorId)
+    this.#badRecords.refuse(value, this.failure(error), this.operatorId)
   }
 
   /** What a sink throws is no fault of a record: it may well be that it can take none. */
   #tolerant(receiver: Receiver, operator = this.operatorId): Receiver {
-    if (!this.passesOverBadRecords || this.writer !== undefined) return receiver
-    return new TolerantReceiver(receiver, this.cell, (value, error) => this.#refuse(value, error, operator))
-  }
-
-  #refuse(record: unknown, error: unknown, operator: string): void {
-    const { onBadRecord } = this.#environment
-    if (onBadRecord === undefined || !isFaultOfRecord(error, operator)) throw error
-    this.#badRecords++
-    onBadRecord(error)
-    const { code, message } = error
-    this.#deadLetters ??= this.#receiverOf(BAD_RECORDS)
-    this.#deadLetters.onRecord({ record, operator, code, message } satisfies BadRecord)
+    return this.writer === undefined ? this.#badRecords.tolerant(receiver, this.cell, operator) : receiver
   }
 
   // Its life in the chain
@@ -420,7 +406,7 @@ export class ChainLink implements OperatorContext {
       watermark: this.watermark,
       ...(watermarkFloors.length === 0 ? {} : { watermarkFloors }),
       records: this.records,
-      ...(this.#badRecords === 0 ? {} : { badRecords: this.#badRecords }),
+      ...(this.#badRecords.count === 0 ? {} : { badRecords: this.#badRecords.count }),
       ...(this.operator.pending === true ? { pending: true } : {}),
       ...this.#cutState(checkpoint),
     }

@@ -145,12 +145,12 @@ ${this.#guarded(step, 'value', found, `channel.add(value, ${this.constant(step.c
         return this.take(step.output, value)
       case 'map': {
         const result = this.#name('v')
-        const called = `${result} = ${this.#call(step.fn, step, value)}\n${this.#refuse(result)}`
+        const called = `${result} = ${this.#call(step.fn, step, value)}\n${this.#checkResult(result)}`
         return `let ${result}\n${this.#guarded(step, value, called, this.take(step.output, result))}`
       }
       case 'filter': {
         const accepted = this.#name('v')
-        const called = `${accepted} = ${this.#call(step.fn, step, value)}\n${this.#refuse(accepted)}`
+        const called = `${accepted} = ${this.#call(step.fn, step, value)}\n${this.#checkResult(accepted)}`
         const rest = `if (${accepted}) {\n${this.take(step.output, value)}\n}`
         return `let ${accepted}\n${this.#guarded(step, value, called, rest)}`
       }
@@ -201,7 +201,7 @@ ${this.constant(step.after)}()`
     const output = this.#name('o')
     this.#parts.push(`const ${output} = { onRecord: ${rest} }`)
     const called = `${results} = ${this.#call(step.fn, step, value)}`
-    const iterated = this.#refused(step, value, `${this.constant(step.iterate)}(${results}, ${output})`)
+    const iterated = this.#tolerated(step, value, `${this.constant(step.iterate)}(${results}, ${output})`)
     return `let ${results}
 ${this.#guarded(
   step,
@@ -217,7 +217,7 @@ else ${iterated}`,
     const asked = step.branches.map(
       ({ fn }, place) => `if (${chosen} < 0) {
 ${accepted} = ${this.#call(fn, step, value)}
-${this.#refuse(accepted)}
+${this.#checkResult(accepted)}
 if (${accepted}) ${chosen} = ${place}
 }`,
     )
@@ -240,7 +240,7 @@ if (${accepted}) ${chosen} = ${place}
   }
 
   /** The call is for promises alone: `instanceof` with the values of this chain is cheaper than one with those of all. */
-  #refuse(result: string): string {
+  #checkResult(result: string): string {
     return `if (typeof ${result} === 'object' && ${result} instanceof Promise) ${this.constant(refuseAsync)}(${result})`
   }
 
@@ -261,7 +261,7 @@ ${rest}
   }
 
   /** What throws nothing but errors that have their place. */
-  #refused({ refuse }: Guard, value: string, called: string): string {
+  #tolerated({ refuse }: Guard, value: string, called: string): string {
     if (refuse === undefined) return called
     return `try {\n${called}\n} catch (error) {\n${this.constant(refuse)}(${value}, error)\n}`
   }
